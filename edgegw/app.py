@@ -1,0 +1,215 @@
+"""The composition root: the one room that knows all rooms. It starts them in order and stops them in reverse.
+
+Order: store (nothing is promised before it is there), decisions from what it holds, the way to the cloud,
+the chargers' door, the local API. "Ready" is printed when the door and the API are open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import ssl
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from edgegw import __version__, logs
+from edgegw.config import SiteConfig
+from edgegw.core.authorization import TokenPolicy
+from edgegw.core.site import Policy, Site
+from edgegw.links import tls
+from edgegw.links.charger_server import ChargerServer, ServerSettings
+from edgegw.links.cloud_client import CloudClient, CloudSettings
+from edgegw.links.credentials import Verifier
+from edgegw.links.keepalive import KeepAlive
+from edgegw.links.rate import DialGate
+from edgegw.links.sockets import join_host_port
+from edgegw.links.websocket import LegSettings
+from edgegw.runtime.backoff import BackoffSettings
+from edgegw.runtime.gateway import Gateway, GatewaySettings
+from edgegw.store.journal import Journal
+from edgegw.wire.versions import Version
+
+if TYPE_CHECKING:
+    from edgegw.control.server import ControlServer
+
+log = logging.getLogger("edgegw")
+
+EXIT_STORE_BROKEN = 75  # EX_TEMPFAIL: the service manager should start us again
+
+
+def policy_from(config: SiteConfig) -> Policy:
+    cloud = config.cloud
+    auth = config.authorization
+    tokens = TokenPolicy(
+        accept_unknown=auth.unknown_tags == "accept",
+        site_cache=auth.site_cache,
+        cache_lifetime_s=auth.cache_lifetime_s,
+        tags={tag.casefold(): status for tag, status in auth.tags.items()},
+    )
+    common: dict[str, Any] = {
+        "accept_unknown_chargers": config.chargers.unknown == "accept",
+        "mode": auth.mode,
+        "tokens": tokens,
+        "one_transaction_per_tag": auth.one_transaction_per_tag,
+        "charger_answer_timeout_s": config.chargers.answer_timeout_s,
+        "heartbeat_interval_s": int(config.chargers.heartbeat_interval_s),
+    }
+    if cloud is None:
+        return Policy(standalone=True, **common)
+    return Policy(
+        serve_locally=cloud.on_loss == "serve_locally",
+        cloud_answer_timeout_s=cloud.answer_timeout_s,
+        message_attempts=cloud.message_attempts,
+        message_retry_interval_s=cloud.message_retry_interval_s,
+        replay_boot_always=cloud.replay_boot == "always",
+        replay_unlimited=cloud.replay_rate_per_s == 0,
+        adopt_moves=cloud.moves == "adopt",
+        **common,
+    )
+
+
+def gateway_settings(config: SiteConfig) -> GatewaySettings:
+    cloud, chargers = config.cloud, config.chargers
+    assumed = None if chargers.missing_subprotocol == "refuse" else Version(chargers.missing_subprotocol)
+    if cloud is None:
+        return GatewaySettings(path=chargers.path, known=chargers.known, assumed_version=assumed)
+    return GatewaySettings(
+        path=chargers.path,
+        cloud_url=cloud.url,
+        known=chargers.known,
+        assumed_version=assumed,
+        replay_rate_per_s=cloud.replay_rate_per_s,
+        backoff=BackoffSettings(
+            cloud.retry_wait_minimum_s, cloud.retry_random_range_s, cloud.retry_repeat_times
+        ),
+    )
+
+
+class App:
+    """One running gateway."""
+
+    def __init__(self, config: SiteConfig) -> None:
+        self.config = config
+        self.started_at = time.time()
+        self.stop_wanted = asyncio.Event()
+        self.store_is_broken = False
+        self._wheel = KeepAlive()
+        self._verifier = Verifier()
+        self._client: CloudClient | None = None
+        self._server: ChargerServer | None = None
+        self._control: ControlServer | None = None
+        self.gateway: Gateway
+        self.journal: Journal
+        self.addresses: list[tuple[str, int]] = []
+
+    async def start(self) -> None:
+        config = self.config
+        self.journal = await Journal.open(
+            config.store.directory,
+            retention_s=config.store.retention_s,
+            reserve_bytes=config.store.reserve_bytes,
+            wall=time.time,
+            on_broken=self._store_broken,
+        )
+        site = Site(policy_from(config), lambda: str(uuid.uuid4()))
+        self._client = self._cloud_client()
+        turns = DialGate(config.cloud.connect_rate_per_s) if config.cloud is not None else None
+        self.gateway = Gateway(
+            site, gateway_settings(config), self.journal, self._client, turns, self._verifier
+        )
+        self.gateway.recover(await self.journal.recover())
+        self._server = ChargerServer(self.gateway, self._server_settings(), self._wheel)
+        self.addresses = await self._server.start(*config.chargers.listen, tls=self._charger_tls())
+
+    def _cloud_client(self) -> CloudClient | None:
+        cloud = self.config.cloud
+        if cloud is None:
+            return None
+        leg = LegSettings(max_message_bytes=cloud.max_message_bytes, ping_interval_s=cloud.ping_interval_s)
+        settings = CloudSettings(leg=leg, connect_timeout_s=cloud.connect_timeout_s, ca_file=cloud.ca_file)
+        return CloudClient(settings, self._wheel)
+
+    def _server_settings(self) -> ServerSettings:
+        chargers = self.config.chargers
+        leg = LegSettings(
+            max_message_bytes=chargers.max_message_bytes, ping_interval_s=chargers.ping_interval_s
+        )
+        return ServerSettings(
+            leg=leg,
+            handshake_timeout_s=chargers.handshake_timeout_s,
+            connections_max=chargers.max_connections,
+        )
+
+    def _charger_tls(self) -> ssl.SSLContext | None:
+        chargers = self.config.chargers
+        if chargers.tls_certificate is None or chargers.tls_key is None:
+            return None
+        return tls.server_context([tls.CertificateFiles(chargers.tls_certificate, chargers.tls_key)])
+
+    async def start_control(self) -> None:
+        """The local API. Its framework is imported here, after the chargers' door is open."""
+        from edgegw.control.server import ControlServer
+
+        control = self.config.control
+        self._control = ControlServer(self)
+        await self._control.start(control.socket, control.listen, control.token_file)
+
+    def _store_broken(self, text: str) -> None:
+        """Nothing can be promised any more: let the service manager start us again (a new process may see
+        a healed disk; this one would only refuse)."""
+        log.critical("the store is broken: %s", text)
+        self.store_is_broken = True
+        self.stop_wanted.set()
+
+    async def stop(self) -> None:
+        """In reverse order, within 5 s even when peers are dead."""
+        if self._control is not None:
+            await self._control.stop()
+        if self._server is not None:
+            await self._server.stop(timeout_s=2.0)
+        if hasattr(self, "gateway"):
+            await self.gateway.stop()
+        if self._client is not None:
+            self._client.close()
+        if hasattr(self, "journal"):
+            await self.journal.close()
+        self._verifier.close()
+        self._wheel.close()
+
+
+def ready_line(app: App) -> str:
+    scheme = "wss" if app.config.chargers.tls_certificate else "ws"
+    doors = " ".join(
+        f"{scheme}://{join_host_port(host, port)}{app.config.chargers.path}" for host, port in app.addresses
+    )
+    cloud = app.config.cloud.url if app.config.cloud is not None else "none (standalone)"
+    return f"edgegw {__version__} ready: chargers {doors} cloud {cloud} control {app.config.control.socket}"
+
+
+async def _serve(config: SiteConfig, ready: Callable[[str], None]) -> int:
+    app = App(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.stop_wanted.set)
+    try:
+        await app.start()
+        await app.start_control()
+        ready(ready_line(app))
+        await app.stop_wanted.wait()
+    finally:
+        await app.stop()
+    return EXIT_STORE_BROKEN if app.store_is_broken else 0
+
+
+def run(config: SiteConfig, ready: Callable[[str], None]) -> int:
+    """Run until SIGTERM or SIGINT; `ready` gets one line when the doors are open.
+
+    Returns the exit code. Raises EdgegwError or OSError when it cannot start.
+    """
+    logs.set_up(config.log.level, config.log.format)
+    return uvloop.run(_serve(config, ready))

@@ -1,0 +1,58 @@
+"""`edgegw check`: read a site file, say everything that is wrong with it, change nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from edgegw import config, units
+from edgegw.config_text import SiteFileFault
+
+
+@click.command()
+@click.option(
+    "--config", "file", required=True, type=click.Path(path_type=Path), help="The site file (TOML)."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
+def check(file: Path, as_json: bool) -> None:
+    """Read a site file and say what is wrong with it.
+
+    Exit code 0: it can be used. 2: it cannot; file, line, key, value and what is allowed are printed.
+    """
+    try:
+        site = config.load(file)
+    except SiteFileFault as fault:
+        _refuse(file, fault, as_json)
+    warnings = config.warnings(site)
+    if as_json:
+        facts = {"ok": True, "file": str(file), "site": site.site.id, "complaints": [], "warnings": warnings}
+        click.echo(json.dumps(facts))
+        return
+    for warning in warnings:
+        click.echo(f"{file}: warning: {warning}", err=True)
+    click.echo(f"{file}: ok: {summary(site)}")
+
+
+def _refuse(file: Path, fault: SiteFileFault, as_json: bool) -> NoReturn:
+    if as_json:
+        complaints = [asdict(complaint) for complaint in fault.complaints]
+        click.echo(json.dumps({"ok": False, "file": str(file), "complaints": complaints, "warnings": []}))
+    else:
+        click.echo(str(fault), err=True)
+    sys.exit(2)
+
+
+def summary(site: config.SiteConfig) -> str:
+    """What the box would do, in one line: site, door, cloud, store."""
+    scheme = "wss" if site.chargers.tls_certificate else "ws"
+    cloud = f"cloud {site.cloud.url}" if site.cloud else "standalone, no cloud"
+    kept = units.format_duration(site.store.retention_s)
+    door = f"{scheme}://{site.chargers.listen}{site.chargers.path}/<identity>"
+    return (
+        f"site {site.site.id}; chargers dial {door}; {cloud}; records in {site.store.directory}, kept {kept}"
+    )

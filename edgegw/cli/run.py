@@ -1,0 +1,37 @@
+"""`edgegw run`: the gateway itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from edgegw import config as site_file
+from edgegw.config_text import SiteFileFault
+from edgegw.errors import EdgegwError
+
+
+@click.command()
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path), required=True, help="The site file (TOML)."
+)
+def run(path: Path) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C.
+
+    One line on stdout says when it is ready and where it listens; the log goes to stderr.
+    """
+    try:
+        config = site_file.load(path)
+    except SiteFileFault as fault:
+        click.echo(str(fault), err=True)
+        sys.exit(2)
+    for warning in site_file.warnings(config):
+        click.echo(f"warning: {warning}", err=True)
+    from edgegw.app import run as run_app  # uvloop and all rooms: only when it is really run
+
+    try:
+        sys.exit(run_app(config, click.echo))
+    except (EdgegwError, OSError) as fault:
+        click.echo(f"edgegw: {fault}", err=True)
+        sys.exit(1)

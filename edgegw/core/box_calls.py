@@ -1,0 +1,58 @@
+"""CALLs that the box itself sends to a charger, through the same single-outstanding queue as all others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgegw.core.calls import Origin, Outgoing, Priority
+from edgegw.core.effects import CallFinished, CallOutcome, Effect, SendCharger
+from edgegw.core.events import CallRequested, Instant
+from edgegw.core.state import ChargerState
+from edgegw.wire import frames
+from edgegw.wire.frames import Call, parse
+
+
+def ask(
+    state: ChargerState, action: str, payload: dict[str, Any], purpose: str, now: Instant
+) -> list[Effect]:
+    """Queue a CALL for a purpose of the box; its answer comes to `late_refusal.on_answer`."""
+    raw = frames.call(state.site.new_id(), action, payload)
+    return _submit(state, raw, now, origin=Origin.GATEWAY, purpose=purpose)
+
+
+def requested(state: ChargerState, event: CallRequested, now: Instant) -> list[Effect]:
+    """Somebody on the box wants a CALL sent: `CallFinished` follows in every case."""
+    if not state.charger_up:
+        return [finished(event.ticket, CallOutcome.GONE)]
+    raw = frames.call(state.site.new_id(), event.action, event.payload)
+    return _submit(state, raw, now, origin=Origin.API, ticket=event.ticket)
+
+
+def _submit(
+    state: ChargerState, raw: bytes, now: Instant, *, origin: Origin, ticket: int = 0, purpose: str = ""
+) -> list[Effect]:
+    call = parse(raw, state.version)
+    assert isinstance(call, Call)
+    timeout_s = state.site.policy.charger_answer_timeout_s
+    out = Outgoing(
+        call, origin=origin, priority=Priority.GATEWAY, timeout_s=timeout_s, ticket=ticket, purpose=purpose
+    )
+    sent = state.to_charger.submit(out, now.mono)
+    return [SendCharger(raw)] if sent is not None else []
+
+
+def finished(ticket: int, outcome: CallOutcome) -> CallFinished:
+    return CallFinished(ticket=ticket, outcome=outcome)
+
+
+def set_heartbeat_interval(state: ChargerState, interval_s: int, now: Instant) -> list[Effect]:
+    """The cloud wants another interval than the box told the charger at its boot."""
+    if not state.version.is_2x:
+        payload: dict[str, Any] = {"key": "HeartbeatInterval", "value": str(interval_s)}
+        return ask(state, "ChangeConfiguration", payload, "heartbeat", now)
+    variable = {
+        "component": {"name": "OCPPCommCtrlr"},
+        "variable": {"name": "HeartbeatInterval"},
+        "attributeValue": str(interval_s),
+    }
+    return ask(state, "SetVariables", {"setVariableData": [variable]}, "heartbeat", now)

@@ -1,0 +1,169 @@
+"""One outstanding CALL per direction and socket (OCPP-J 1.6 4.1.1, 2.x Part 4 4.1.1), whoever sends it.
+
+A `CallQueue` holds what wants to go out on one leg: relayed CALLs in the order in which they came,
+stored messages, CALLs of the box itself. Answers are matched by id, never by order; an answer that
+comes after its deadline still finds its CALL in `late`, once.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from enum import IntEnum
+
+from edgegw.core.records import JournalRow
+from edgegw.wire.frames import Call
+
+PENDING_CALLS_PER_DIRECTION_MAX = 1  # OCPP-J 4.1.1
+LATE_CALLS_MAX = 8  # CALLs whose answer came too late and may still come
+NEVER = float("inf")
+
+
+class Priority(IntEnum):
+    SAFETY = 0  # limits that hold the fuse
+    BOOT = 1  # nothing may precede a boot (OCPP 1.6 4.2)
+    LIVE = 2  # what charger and cloud say to each other now
+    GATEWAY = 3  # what people or the box ask
+    REPLAY = 4  # what waited in the store
+
+
+class Origin(IntEnum):
+    RELAY = 0  # the other leg's peer sent it and waits for the answer
+    REPLAY = 1  # a stored row
+    GATEWAY = 2  # the box itself, for a purpose of its own
+    API = 3  # a person or program on the box, by ticket
+
+
+class Outgoing:
+    """A CALL on its way. Mutable: deadlines move, and `row` appears when a relayed CALL was stored."""
+
+    __slots__ = (
+        "answer_by",
+        "answered",
+        "call",
+        "data",
+        "give_up_at",
+        "id",
+        "order",
+        "origin",
+        "priority",
+        "purpose",
+        "row",
+        "ticket",
+        "timeout_s",
+    )
+
+    def __init__(
+        self,
+        call: Call,
+        *,
+        origin: Origin = Origin.RELAY,
+        priority: Priority = Priority.LIVE,
+        answer_by: float = NEVER,
+        timeout_s: float = NEVER,
+        row: JournalRow | None = None,
+        ticket: int = 0,
+        purpose: str = "",
+        data: bytes | None = None,
+        wire_id: str | None = None,
+    ) -> None:
+        self.call = call
+        self.data = call.raw if data is None else data
+        self.id = call.id if wire_id is None else wire_id
+        self.origin = origin
+        self.priority = priority
+        self.answer_by = answer_by  # when the asker must have been told something
+        self.timeout_s = timeout_s  # from sending: how long the peer may take
+        self.give_up_at = NEVER  # set when sent
+        self.row = row
+        self.ticket = ticket
+        self.purpose = purpose
+        self.answered = origin is not Origin.RELAY  # the asker was told; True when nobody waits
+        self.order = 0
+
+
+class CallQueue:
+    """What waits for one leg. `ready` is whether that leg is open."""
+
+    __slots__ = ("_count", "_late", "outstanding", "ready", "waiting")
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.outstanding: Outgoing | None = None
+        self.waiting: list[Outgoing] = []
+        self._late: list[Outgoing] = []
+        self._count = 0
+
+    def submit(self, out: Outgoing, now_mono: float) -> Outgoing | None:
+        """Queue `out`; returns it when it is to be sent at once."""
+        if self.outstanding is None and self.ready and not self.waiting:
+            self.outstanding = out
+            out.give_up_at = now_mono + out.timeout_s
+            return out
+        self._count += 1
+        out.order = self._count
+        insort(self.waiting, out, key=_rank)
+        return None
+
+    def next(self, now_mono: float) -> Outgoing | None:
+        """The next CALL to send now, if the leg is free."""
+        if self.outstanding is not None or not self.ready or not self.waiting:
+            return None
+        out = self.waiting.pop(0)
+        out.give_up_at = now_mono + out.timeout_s
+        self.outstanding = out
+        return out
+
+    def resolve(self, wire_id: str) -> Outgoing | None:
+        """The CALL this answer belongs to; each is found once."""
+        out = self.outstanding
+        if out is not None and out.id == wire_id:
+            self.outstanding = None
+            return out
+        for out in self._late:
+            if out.id == wire_id:
+                self._late.remove(out)
+                return out
+        return None
+
+    def is_pending(self, wire_id: str) -> bool:
+        out = self.outstanding
+        if out is not None and out.id == wire_id:
+            return True
+        return any(o.id == wire_id for o in self.waiting) or any(o.id == wire_id for o in self._late)
+
+    def give_up(self) -> Outgoing | None:
+        """Stop waiting for the outstanding CALL; its answer may still come, late."""
+        out = self.outstanding
+        if out is not None:
+            self.outstanding = None
+            self._late.append(out)
+            del self._late[:-LATE_CALLS_MAX]
+        return out
+
+    def withdraw(self, out: Outgoing) -> None:
+        self.waiting.remove(out)
+
+    def lost(self) -> list[Outgoing]:
+        """The leg is gone: everything that was on it or waited for it, in order of importance."""
+        self.ready = False
+        gone = [self.outstanding] if self.outstanding is not None else []
+        gone += self.waiting
+        self.outstanding = None
+        self.waiting = []
+        self._late = []
+        return gone
+
+    def wake_at(self) -> float:
+        """The next deadline of anything here."""
+        out = self.outstanding
+        soonest = NEVER
+        if out is not None:
+            soonest = out.give_up_at if out.answered else min(out.answer_by, out.give_up_at)
+        for held in self.waiting:
+            if not held.answered and held.answer_by < soonest:
+                soonest = held.answer_by
+        return soonest
+
+
+def _rank(out: Outgoing) -> tuple[int, int]:
+    return out.priority, out.order

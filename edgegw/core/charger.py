@@ -1,0 +1,180 @@
+"""One charger, between its own connection and its connection to the cloud.
+
+`Charger.handle(event, now)` is the only way in and its list of effects the only way out. No I/O, no
+clock, no randomness: the same events at the same instants give the same effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgegw.core import box_calls, downlink, replay, uplink
+from edgegw.core.calls import NEVER
+from edgegw.core.effects import CloseCharger, Effect
+from edgegw.core.events import (
+    CallRequested,
+    ChargerConnected,
+    ChargerLost,
+    ChargerSpoke,
+    CloudConnected,
+    CloudLost,
+    CloudSpoke,
+    Event,
+    Instant,
+    ReplayGranted,
+    RowsLoaded,
+    RowsReleased,
+    Woke,
+)
+from edgegw.core.records import ChargerRecovery
+from edgegw.core.site import Site
+from edgegw.core.state import ChargerState
+from edgegw.wire.frames import Call, CallError, CallResult, CallResultError, Send
+
+HELD_MAX = 32  # CALLs that wait for one leg before its writer is slowed down by TCP
+
+
+class Charger:
+    """The decisions about one charger. `state` is for the view to read and nobody else to change."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, identity: str, site: Site) -> None:
+        self.state = ChargerState(identity, site)
+
+    @classmethod
+    def recover(cls, kept: ChargerRecovery, site: Site) -> Charger:
+        charger = cls(kept.charger, site)
+        charger.state.recover(kept)
+        return charger
+
+    def handle(self, event: Event, now: Instant) -> list[Effect]:
+        """Decide. The effects must be carried out in order (see `core.effects`)."""
+        return _HANDLERS[type(event)](self.state, event, now)
+
+    @property
+    def wake_at(self) -> float:
+        """When `Woke` is due at the latest (mono); infinity when nothing is pending."""
+        state = self.state
+        soonest = min(state.to_cloud.wake_at(), state.to_charger.wake_at())
+        if state.cloud_up and state.replay_retry_at and state.replay_retry_at < soonest and len(state.outbox):
+            return state.replay_retry_at
+        return soonest if soonest < NEVER else NEVER
+
+    @property
+    def charger_is_ahead(self) -> bool:
+        """It sends faster than it is answered: stop reading from it for a while."""
+        return len(self.state.to_cloud.waiting) >= HELD_MAX
+
+    @property
+    def cloud_is_ahead(self) -> bool:
+        return len(self.state.to_charger.waiting) >= HELD_MAX
+
+
+def _charger_connected(state: ChargerState, event: ChargerConnected, now: Instant) -> list[Effect]:
+    state.charger_up = True
+    state.to_charger.ready = True
+    state.last_seen_wall = now.wall
+    state.new_epoch()
+    state.forget_chatter()
+    state.outbox.link_lost()
+    effects: list[Effect] = [*state.save_profile(version=event.version)]
+    effects += state.transactions.forget_old_pairs(now)
+    return effects + downlink.advance(state, now) + uplink.advance(state, now)
+
+
+def _charger_lost(state: ChargerState, event: ChargerLost, now: Instant) -> list[Effect]:
+    state.charger_up = False
+    effects = downlink.on_lost(state)
+    # Its unanswered messages are still its own: it sends them again when it is back.
+    state.to_cloud.waiting.clear()
+    return effects
+
+
+def _charger_spoke(state: ChargerState, event: ChargerSpoke, now: Instant) -> list[Effect]:
+    state.last_seen_wall = now.wall
+    frame = event.frame
+    kind = type(frame)
+    if kind is Call:
+        return uplink.on_call(state, frame, now)  # type: ignore[arg-type]
+    if kind is CallResult or kind is CallError:
+        return downlink.on_answer(state, frame, now)  # type: ignore[arg-type]
+    if isinstance(frame, Send):
+        return uplink.on_send(state, frame, now)
+    assert isinstance(frame, CallResultError)
+    return uplink.on_result_error(state, frame)
+
+
+def _cloud_connected(state: ChargerState, event: CloudConnected, now: Instant) -> list[Effect]:
+    state.cloud_up = True
+    state.to_cloud.ready = True
+    state.replay_slot = 0
+    effects: list[Effect] = []
+    if state.site.policy.replay_boot_always:
+        effects += replay.repeat_boot(state, now)
+    return effects + uplink.advance(state, now)
+
+
+def _cloud_lost(state: ChargerState, event: CloudLost, now: Instant) -> list[Effect]:
+    state.cloud_up = False
+    effects = uplink.on_lost(state, now) + downlink.on_cloud_lost(state)
+    if not state.site.policy.serve_locally and state.charger_up:
+        # OCPP 2.0.1 Part 4 6.3 before its errata: the charger must see that the cloud is gone.
+        effects.append(CloseCharger(1001, "the CSMS connection was lost"))
+    return effects
+
+
+def _cloud_spoke(state: ChargerState, event: CloudSpoke, now: Instant) -> list[Effect]:
+    frame = event.frame
+    kind = type(frame)
+    if kind is CallResult or kind is CallError:
+        return uplink.on_answer(state, frame, now)  # type: ignore[arg-type]
+    if kind is Call:
+        return downlink.on_call(state, frame, now)  # type: ignore[arg-type]
+    if isinstance(frame, Send):
+        return downlink.on_send(state, frame)
+    assert isinstance(frame, CallResultError)
+    return downlink.on_result_error(state, frame)
+
+
+def _woke(state: ChargerState, event: Woke, now: Instant) -> list[Effect]:
+    effects = uplink.on_deadline(state, now) + downlink.on_deadline(state, now)
+    if state.replay_retry_at and state.replay_retry_at <= now.mono:
+        state.replay_retry_at = 0.0
+        effects += replay.pump(state, now)
+    return effects
+
+
+def _rows_loaded(state: ChargerState, event: RowsLoaded, now: Instant) -> list[Effect]:
+    state.outbox.loaded(event.rows)
+    return replay.pump(state, now)
+
+
+def _replay_granted(state: ChargerState, event: ReplayGranted, now: Instant) -> list[Effect]:
+    state.replay_slot = 2
+    return replay.pump(state, now)
+
+
+def _rows_released(state: ChargerState, event: RowsReleased, now: Instant) -> list[Effect]:
+    state.outbox.released(event.count)
+    return replay.pump(state, now)
+
+
+def _call_requested(state: ChargerState, event: CallRequested, now: Instant) -> list[Effect]:
+    return box_calls.requested(state, event, now)
+
+
+_HANDLERS: dict[type, Callable[[ChargerState, Any, Instant], list[Effect]]] = {
+    ChargerConnected: _charger_connected,
+    ChargerLost: _charger_lost,
+    ChargerSpoke: _charger_spoke,
+    CloudConnected: _cloud_connected,
+    CloudLost: _cloud_lost,
+    CloudSpoke: _cloud_spoke,
+    Woke: _woke,
+    RowsLoaded: _rows_loaded,
+    ReplayGranted: _replay_granted,
+    RowsReleased: _rows_released,
+    CallRequested: _call_requested,
+}

@@ -1,0 +1,149 @@
+"""What the cloud says, on its way to a charger; and the charger's answers on their way back.
+
+A CALL of the cloud is live or nothing: none is kept for a charger that is not there (OCPP 2.x Part 4
+6.3). A charger that answers late is late towards the cloud too, just as it would be without the box.
+"""
+
+from __future__ import annotations
+
+from edgegw.core import box_calls, guard, late_refusal, learning, rewriting, routing
+from edgegw.core.calls import Origin, Outgoing
+from edgegw.core.effects import CallFinished, CallOutcome, Effect, Noticed, SendCharger, SendCloud
+from edgegw.core.events import Instant
+from edgegw.core.routing import Up
+from edgegw.core.state import ChargerState
+from edgegw.wire import frames, tokens
+from edgegw.wire.frames import Call, CallError, CallResult, CallResultError, Send
+
+# --- from the cloud ---------------------------------------------------------------------------------
+
+
+def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
+    up = routing.from_cloud(call.action).up
+    data, purpose = call.raw, ""
+    if up is Up.GUARD and guard.moves(call):
+        verdict = guard.judge(state, call)
+        if verdict.answer is not None:
+            text = f"{state.identity}: the cloud's {call.action} would move it off this gateway: refused"
+            return [Noticed("move_refused", text), SendCloud(frames.result(call.id, verdict.answer))]
+        data, purpose = verdict.raw, verdict.cloud_url
+    elif up is Up.REWRITE:
+        if call.action == "RemoteStopTransaction" and _already_stopped(state, call):
+            return [SendCloud(frames.result(call.id, {"status": "Rejected"}))]
+        data = rewriting.for_charger(state, call)
+    wire_id = call.id
+    if state.to_charger.is_pending(call.id):
+        # Both are "the CSMS" to the charger: two CALLs with one id would be one to it.
+        wire_id = state.site.new_id()
+        data = tokens.with_message_id(data, wire_id)
+    timeout_s = state.site.policy.charger_answer_timeout_s
+    out = Outgoing(call, timeout_s=timeout_s, data=data, wire_id=wire_id, purpose=purpose)
+    sent = state.to_charger.submit(out, now.mono)
+    return [SendCharger(data)] if sent is not None else []
+
+
+def _already_stopped(state: ChargerState, call: Call) -> bool:
+    """The Stop of this transaction is in our queue: the cloud does not know yet that it ended."""
+    local = state.transactions.id_for_charger(call.payload.get("transactionId"))
+    return (
+        local is not None and str(local) not in state.transactions.running and state.outbox.has_transactions
+    )
+
+
+def on_send(state: ChargerState, send: Send) -> list[Effect]:
+    return [SendCharger(send.raw)]
+
+
+def on_result_error(state: ChargerState, frame: CallResultError) -> list[Effect]:
+    """OCPP 2.1: the cloud could not use the charger's answer."""
+    return [SendCharger(frame.raw)]
+
+
+# --- answers of the charger -----------------------------------------------------------------------------
+
+
+def on_answer(state: ChargerState, frame: CallResult | CallError, now: Instant) -> list[Effect]:
+    out = state.to_charger.resolve(frame.id)
+    if out is None:
+        state.site.counters["charger_answer_unknown"] += 1
+        return []
+    effects: list[Effect]
+    if out.origin is Origin.RELAY:
+        effects = [SendCloud(_for_cloud(state, out, frame))]
+        if out.purpose:
+            effects += _adopt(state, out, frame)
+    elif out.origin is Origin.API:
+        effects = [_finished(out, frame)]
+    else:
+        effects = late_refusal.on_answer(state, out, frame, now)
+    if isinstance(frame, CallResult):
+        effects += learning.from_charger_answer(state, out.call, frame.payload, now)
+    return effects + advance(state, now)
+
+
+def _for_cloud(state: ChargerState, out: Outgoing, frame: CallResult | CallError) -> bytes:
+    data = frame.raw
+    if out.id != out.call.id:
+        data = tokens.with_message_id(data, out.call.id)
+    if out.call.action == "GetTransactionStatus" and isinstance(frame, CallResult) and len(state.outbox):
+        # The charger has nothing queued because we have it (2.x E14).
+        data = tokens.with_member(data, "messagesInQueue", b"true")
+    return data
+
+
+def _adopt(state: ChargerState, out: Outgoing, frame: CallResult | CallError) -> list[Effect]:
+    """The charger took our address in place of the new one: the new one is its cloud from now on."""
+    taken = isinstance(frame, CallResult) and "Accepted" in str(frame.payload)
+    if not taken:
+        return []
+    text = f"{state.identity}: moved by the cloud; connected onward to {out.purpose} from its next connect"
+    return [*state.save_profile(cloud_url=out.purpose), Noticed("move_adopted", text)]
+
+
+def _finished(out: Outgoing, frame: CallResult | CallError) -> CallFinished:
+    if isinstance(frame, CallResult):
+        return CallFinished(ticket=out.ticket, outcome=CallOutcome.RESULT, payload=frame.payload)
+    return CallFinished(
+        ticket=out.ticket,
+        outcome=CallOutcome.ERROR,
+        code=frame.code,
+        description=frame.description,
+        payload=frame.details,
+    )
+
+
+def advance(state: ChargerState, now: Instant) -> list[Effect]:
+    out = state.to_charger.next(now.mono)
+    return [SendCharger(out.data)] if out is not None else []
+
+
+# --- time and loss ------------------------------------------------------------------------------------
+
+
+def on_deadline(state: ChargerState, now: Instant) -> list[Effect]:
+    out = state.to_charger.outstanding
+    if out is None or out.give_up_at > now.mono:
+        return []
+    state.to_charger.give_up()
+    state.site.counters["charger_silent"] += 1
+    effects: list[Effect] = []
+    if out.origin is Origin.API:
+        effects.append(box_calls.finished(out.ticket, CallOutcome.TIMEOUT))
+    elif out.origin is Origin.GATEWAY:
+        effects += late_refusal.on_answer(state, out, None, now)
+    return effects + advance(state, now)
+
+
+def on_lost(state: ChargerState) -> list[Effect]:
+    """The charger is gone: nobody answers these CALLs."""
+    lost = state.to_charger.lost()
+    return [box_calls.finished(out.ticket, CallOutcome.GONE) for out in lost if out.origin is Origin.API]
+
+
+def on_cloud_lost(state: ChargerState) -> list[Effect]:
+    """What the cloud asked and the charger has not heard yet is void: a later leg knows no such id."""
+    queue = state.to_charger
+    queue.waiting = [out for out in queue.waiting if out.origin is not Origin.RELAY]
+    if queue.outstanding is not None and queue.outstanding.origin is Origin.RELAY:
+        queue.outstanding.origin = Origin.GATEWAY  # still learned from, told to nobody
+    return []

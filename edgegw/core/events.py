@@ -1,0 +1,96 @@
+"""What happened to one charger, in the past tense. Events go into `Charger.handle`.
+
+Time is data: every call of `handle` gets an `Instant`, and nothing in `core` reads a clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edgegw.core.records import JournalRow
+from edgegw.wire.frames import Frame
+from edgegw.wire.versions import Version
+
+
+class Instant(msgspec.Struct, frozen=True, gc=False):
+    """One reading of both clocks.
+
+    `mono` never jumps and carries every deadline; `wall` is seconds since 1970 and goes into records;
+    `trusted` is False while the wall clock cannot be right (a board without battery before NTP).
+    """
+
+    mono: float
+    wall: float
+    trusted: bool = True
+
+
+class ChargerConnected(msgspec.Struct, frozen=True, gc=False):
+    """The charger's WebSocket is open."""
+
+    version: Version
+
+
+class ChargerLost(msgspec.Struct, frozen=True, gc=False):
+    code: int
+    reason: str
+
+
+class ChargerSpoke(msgspec.Struct, frozen=True, gc=False):
+    frame: Frame
+
+
+class CloudConnected(msgspec.Struct, frozen=True, gc=False):
+    """This charger's own WebSocket to the cloud is open, with the charger's subprotocol."""
+
+
+class CloudLost(msgspec.Struct, frozen=True, gc=False):
+    reason: str
+
+
+class CloudSpoke(msgspec.Struct, frozen=True, gc=False):
+    frame: Frame
+
+
+class Woke(msgspec.Struct, frozen=True, gc=False):
+    """`Charger.wake_at` has come."""
+
+
+class RowsLoaded(msgspec.Struct, frozen=True, gc=False):
+    """The answer to `LoadRows`, in order of seq; fewer than asked for means there are no more."""
+
+    rows: tuple[JournalRow, ...]
+
+
+class ReplayGranted(msgspec.Struct, frozen=True, gc=False):
+    """The site's replay rate has room for one stored message of this charger."""
+
+
+class CallRequested(msgspec.Struct, frozen=True, gc=False):
+    """Somebody on the box wants this CALL sent to the charger; `ticket` comes back in `CallFinished`."""
+
+    ticket: int
+    action: str
+    payload: dict[str, Any]
+
+
+class RowsReleased(msgspec.Struct, frozen=True, gc=False):
+    """A person sent parked rows again: they are `stored` in the store now."""
+
+    count: int
+
+
+Event = (
+    ChargerConnected
+    | ChargerLost
+    | ChargerSpoke
+    | CloudConnected
+    | CloudLost
+    | CloudSpoke
+    | Woke
+    | RowsLoaded
+    | ReplayGranted
+    | CallRequested
+    | RowsReleased
+)

@@ -1,0 +1,322 @@
+"""The box as CSMS: what a charger is told while nobody else can tell it, and what is kept for later.
+
+Every answer is the one the specification gives a central system; `routing` says which kind for which
+action. A message that is kept is in the list of effects before its answer, so it is on disk first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from edgegw.core import routing, sanity
+from edgegw.core.authorization import token_1x, token_2x
+from edgegw.core.effects import Effect, Noticed, SendCharger
+from edgegw.core.events import Instant
+from edgegw.core.records import Append, Discard, JournalRow, Lane, RowState
+from edgegw.core.routing import Down, FromCharger, Newest
+from edgegw.core.state import EPOCH_ROWS_MAX, ChargerState, ConnectorStatus, Registration
+from edgegw.wire import frames
+from edgegw.wire.error_codes import ErrorMeaning, error_code
+from edgegw.wire.frames import Call
+
+BOOT_RETRY_S = 60  # told to a charger the cloud never accepted, while the cloud is away
+
+
+class Unanswerable(Exception):
+    """Only the cloud could answer; the charger gets a CALLERROR."""
+
+    def __init__(self, meaning: ErrorMeaning, text: str) -> None:
+        super().__init__(text)
+        self.meaning = meaning
+        self.text = text
+
+
+class Served:
+    """What serving one CALL came to: effects, and the row if it was kept."""
+
+    __slots__ = ("effects", "row")
+
+    def __init__(self, effects: list[Effect], row: JournalRow | None = None) -> None:
+        self.effects = effects
+        self.row = row
+
+
+def serve(state: ChargerState, call: Call, now: Instant, *, note: str = "") -> Served:
+    """Answer `call` here. `note` goes to the row's flags (why it was not the cloud who answered)."""
+    rule = routing.from_charger(state.version, call.action)
+    try:
+        if not _registered(state) and rule.keep is not Lane.TRANSACTION and rule.down is not Down.BOOT:
+            # JE16 3.10, 2.x B01.FR.10. Transaction messages are kept all the same: nothing is lost.
+            raise Unanswerable(ErrorMeaning.SECURITY, "not accepted yet: BootNotification first")
+        if rule.down is Down.START:
+            return _start(state, call, now, note)
+        payload = _ANSWERS[rule.down](state, call, now, rule)
+    except Unanswerable as refusal:
+        return _refuse(state, call, refusal)
+    answer = frames.result(call.id, payload)
+    return (
+        _kept(state, call, rule, answer, now, note) if rule.keep is not None else _told(state, call, answer)
+    )
+
+
+def _registered(state: ChargerState) -> bool:
+    return state.profile.registration is Registration.ACCEPTED or state.site.policy.standalone
+
+
+def _refuse(state: ChargerState, call: Call, refusal: Unanswerable) -> Served:
+    code = error_code(state.version, refusal.meaning)
+    return _told(state, call, frames.error(call.id, code, refusal.text))
+
+
+def _told(state: ChargerState, call: Call, answer: bytes) -> Served:
+    state.remember_answer(call.id, answer)
+    return Served([SendCharger(answer)])
+
+
+# --- keeping ----------------------------------------------------------------------------------------
+
+
+def _kept(
+    state: ChargerState, call: Call, rule: FromCharger, answer: bytes, now: Instant, note: str
+) -> Served:
+    effects: list[Effect] = []
+    if rule.keep is Lane.BOOT and not _registered(state):
+        return _told(state, call, answer)  # the charger will boot again
+    if rule.keep is Lane.STATUS:
+        effects += note_status(state, call, now, cloud_saw=False)
+    if rule.keep is Lane.NOTICE and not _worth_keeping(state, call):
+        state.site.counters["notice_not_kept"] += 1
+        return _told(state, call, answer)
+    flags = (*sanity.flags(state, call, now), *_registration_flag(state), *filter(None, (note,)))
+    if rule.keep is Lane.TRANSACTION:
+        effects += note_transaction(state, call, now, offline=True)
+    row = store(state, call, rule, answer, now, flags, effects)
+    effects.append(SendCharger(answer))
+    state.remember_answer(call.id, answer)
+    return Served(effects, row)
+
+
+def store(
+    state: ChargerState,
+    call: Call,
+    rule: FromCharger,
+    answer: bytes,
+    now: Instant,
+    flags: tuple[str, ...],
+    effects: list[Effect],
+    transaction: str = "",
+) -> JournalRow:
+    """Put one row in front of `effects`' answer. A power cut after any effect is survivable."""
+    lane = rule.keep
+    assert lane is not None
+    standalone = state.site.policy.standalone
+    row = JournalRow(
+        charger=state.identity,
+        seq=state.outbox.next_seq(),
+        epoch=state.epoch,
+        message_id=call.id,
+        lane=lane,
+        version=state.version,
+        action=call.action,
+        raw=call.raw,
+        answer=answer,
+        received_at=now.wall,
+        clock_trusted=now.trusted,
+        state=RowState.RECORDED if standalone else RowState.STORED,
+        transaction=transaction or transaction_of(call),
+        subject=_subject(call, rule),
+        flags=flags,
+    )
+    state.epoch_rows += 1
+    if state.epoch_rows >= EPOCH_ROWS_MAX:
+        state.new_epoch()
+    effects.append(Append(row))
+    if not standalone:
+        superseded = state.outbox.append(row)
+        if superseded:
+            effects.append(Discard(state.identity, superseded))
+    if flags:
+        state.site.counters.update(flags)
+    return row
+
+
+def _registration_flag(state: ChargerState) -> tuple[str, ...]:
+    return () if _registered(state) else ("not_accepted",)
+
+
+def _subject(call: Call, rule: FromCharger) -> str:
+    """What this row is the newest of; "" when every one counts."""
+    if rule.newest is Newest.PER_ACTION:
+        return call.action
+    if rule.newest is Newest.PER_CONNECTOR and call.payload.get("errorCode", "NoError") == "NoError":
+        return f"connector {connector_of(call)}"
+    return ""
+
+
+def connector_of(call: Call) -> str:
+    """`2` in 1.6, `1.2` (EVSE.connector) in 2.x."""
+    connector = call.payload.get("connectorId")
+    evse = call.payload.get("evseId")
+    return f"{connector}" if evse is None else f"{evse}.{connector}"
+
+
+def transaction_of(call: Call) -> str:
+    info = call.payload.get("transactionInfo")
+    key = info.get("transactionId") if isinstance(info, dict) else call.payload.get("transactionId")
+    return "" if key is None else str(key)[:64]
+
+
+def _worth_keeping(state: ChargerState, call: Call) -> bool:
+    if call.action == "SecurityEventNotification":
+        return True  # 2.x A04.FR.02: guaranteed, whatever the number
+    if not state.outbox.room_for_notice():
+        return False
+    if call.action != "NotifyEvent":
+        return True
+    events = call.payload.get("eventData")
+    events = events if isinstance(events, list) else []
+    # Severity is in 2.1 only; 4 and below are errors (2.x N07). A periodic sample is stale when it is late.
+    return any(
+        isinstance(e, dict) and e.get("severity", 0 if e.get("trigger") != "Periodic" else 9) <= 4
+        for e in events
+    )
+
+
+# --- observing what a charger says of itself, wherever it is answered ------------------------------------
+
+
+def note_status(state: ChargerState, call: Call, now: Instant, *, cloud_saw: bool) -> list[Effect]:
+    key = connector_of(call)
+    payload = call.payload
+    if key not in state.connectors and len(state.connectors) >= sanity.CONNECTOR_MAX:
+        return [
+            Noticed("unknown_connector", f"{state.identity}: status of connector {key!r} is one too many")
+        ]
+    status = ConnectorStatus(
+        raw=call.raw,
+        status=str(payload.get("status", payload.get("connectorStatus", "")))[:40],
+        error_code=str(payload.get("errorCode", ""))[:40],
+        info=str(payload.get("info", ""))[:255],
+        at=now.wall,
+        cloud_saw=cloud_saw,
+    )
+    state.connectors[key] = status
+    return [state.document("status", key, msgspec.json.encode(status), durable=False)]
+
+
+def note_transaction(state: ChargerState, call: Call, now: Instant, *, offline: bool) -> list[Effect]:
+    """Keep the record of a transaction up to date; StartTransaction is noted where its id is known."""
+    if call.action == "MeterValues":
+        state.transactions.metered(call)
+    elif call.action == "StopTransaction":
+        return list(state.transactions.stopped(call, now, offline=offline))
+    elif call.action == "TransactionEvent":
+        sanity.note_seq_no(state, call.payload)
+        return list(state.transactions.event(call, now, offline=offline))
+    return []
+
+
+# --- answers ----------------------------------------------------------------------------------------
+
+
+def _boot(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> dict[str, Any]:
+    policy = state.site.policy
+    status, interval = "Accepted", state.profile.interval_s or policy.heartbeat_interval_s
+    if not _registered(state):
+        status = "Rejected" if state.profile.registration is Registration.REJECTED else "Pending"
+        interval = BOOT_RETRY_S
+    return {"status": status, "currentTime": state.site.time_text(now), "interval": interval}
+
+
+def _time(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> dict[str, Any]:
+    return {"currentTime": state.site.time_text(now)}
+
+
+def _fixed(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> dict[str, Any]:
+    return rule.answer
+
+
+def _vat(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> dict[str, Any]:
+    return {"vatNumber": str(call.payload.get("vatNumber", ""))[:20], "status": "Rejected"}
+
+
+def _refused(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> dict[str, Any]:
+    known = call.action in routing.FROM_CHARGER
+    meaning = ErrorMeaning.GENERIC if known else ErrorMeaning.NOT_IMPLEMENTED
+    raise Unanswerable(meaning, "the CSMS cannot be reached" if known else "unknown action")
+
+
+def authorize(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> dict[str, Any]:
+    """Authorize.conf from the lists (1.6 5.1, 2.x C)."""
+    if state.version.is_2x:
+        if "iso15118CertificateHashData" in call.payload or "certificate" in call.payload:
+            raise Unanswerable(ErrorMeaning.GENERIC, "certificates are checked by the CSMS only")  # 2.x C07
+        return {"idTokenInfo": _info_2x(state, call.payload.get("idToken"), now)}
+    return {"idTagInfo": _info_1x(state, call.payload.get("idTag"), now)}
+
+
+def _info_1x(state: ChargerState, id_tag: object, now: Instant) -> dict[str, Any]:
+    token = token_1x(id_tag)
+    return {"status": "Invalid"} if token is None else state.authorization.decide(token, now).info
+
+
+def _info_2x(state: ChargerState, id_token: object, now: Instant) -> dict[str, Any]:
+    if isinstance(id_token, dict) and id_token.get("type") == "NoAuthorization":
+        return {"status": "Accepted"}  # 2.x C02: a start button, nothing to check
+    token = token_2x(id_token)
+    return {"status": "Invalid"} if token is None else state.authorization.decide(token, now).info
+
+
+def _start(state: ChargerState, call: Call, now: Instant, note: str) -> Served:
+    """StartTransaction.conf with an id of our own (1.6 4.8). A Start is never refused, only its tag."""
+    rule = routing.from_charger(state.version, call.action)
+    info = _start_info(state, call, now)
+    repeated = state.transactions.repeated_start(call)
+    if repeated is not None:
+        state.site.counters["start_repeated"] += 1
+        return _told(state, call, frames.result(call.id, {"transactionId": repeated, "idTagInfo": info}))
+    local, saved = state.site.next_local_id()
+    answer = frames.result(call.id, {"transactionId": local, "idTagInfo": info})
+    flags = (*sanity.flags(state, call, now), *_registration_flag(state), *filter(None, (note,)))
+    flags = (*flags, f"tag_{info.get('status', '')}".lower())
+    pair = state.transactions.open_pair(call, local, now)
+    effects: list[Effect] = [saved, pair]
+    effects += state.transactions.started(call, str(local), now, offline=not state.site.policy.standalone)
+    row = store(state, call, rule, answer, now, flags, effects, transaction=str(local))
+    effects.append(SendCharger(answer))
+    state.remember_answer(call.id, answer)
+    return Served(effects, row)
+
+
+def _start_info(state: ChargerState, call: Call, now: Instant) -> dict[str, Any]:
+    info = _info_1x(state, call.payload.get("idTag"), now)
+    busy = (r.id_tag.casefold() for r in state.transactions.running.values())
+    one_each = state.site.policy.one_transaction_per_tag and info.get("status") == "Accepted"
+    if one_each and str(call.payload.get("idTag", "")).casefold() in busy:
+        return {**info, "status": "ConcurrentTx"}
+    return info
+
+
+def _stop(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> dict[str, Any]:
+    tag = call.payload.get("idTag")
+    return {"idTagInfo": _info_1x(state, tag, now)} if tag is not None else {}
+
+
+def _event(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> dict[str, Any]:
+    token = call.payload.get("idToken")
+    return {"idTokenInfo": _info_2x(state, token, now)} if token is not None else {}
+
+
+_ANSWERS: dict[Down, Callable[[ChargerState, Call, Instant, FromCharger], dict[str, Any]]] = {
+    Down.BOOT: _boot,
+    Down.TIME: _time,
+    Down.AUTHORIZE: authorize,
+    Down.STOP: _stop,
+    Down.EVENT: _event,
+    Down.FIXED: _fixed,
+    Down.VAT: _vat,
+    Down.REFUSE: _refused,
+}

@@ -1,0 +1,187 @@
+"""All that the core knows of one charger, in one place; the modules beside it decide on it.
+
+Registration (facts of OCPP 1.6 4.2, 2.x B01-B03): the cloud's own last word on this charger, kept over
+restarts. `accepted` is what lets the box answer for the cloud while it is away.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from edgegw.core.authorization import Authorization
+from edgegw.core.calls import CallQueue
+from edgegw.core.outbox import Outbox
+from edgegw.core.records import ChargerRecovery, SaveDocument
+from edgegw.core.site import Site
+from edgegw.core.transactions import Transactions
+from edgegw.wire.versions import Version
+
+ANSWERED_MAX = 24  # message ids of a charger that are remembered with their answer
+ANSWER_BYTES_MAX = 2048  # a longer answer is not remembered
+EPOCH_ROWS_MAX = 16  # below ANSWERED_MAX: an id used twice within an epoch is always seen
+
+
+class Registration(StrEnum):
+    NEVER = "never"  # the cloud never said anything
+    ACCEPTED = "accepted"
+    PENDING = "pending"
+    REJECTED = "rejected"
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a charger over restarts. Fields of BootNotification are as the charger wrote them."""
+
+    version: Version = Version.V16
+    registration: Registration = Registration.NEVER
+    interval_s: int = 0  # the heartbeat interval the cloud gave last
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+    boot: bytes = b""  # the newest BootNotification frame
+    booted_here: bool = False  # standalone or away: the box accepted it
+    cloud_url: str = ""  # adopted upstream, "" for the site's
+
+
+class ConnectorStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest StatusNotification of one connector."""
+
+    raw: bytes
+    status: str = ""
+    error_code: str = ""
+    info: str = ""
+    at: float = 0.0
+    cloud_saw: bool = True
+
+
+class Answered(msgspec.Struct, frozen=True, gc=False):
+    """A CALL of the charger and what it was told; `answer` None while nobody has answered."""
+
+    fingerprint: int  # hash of the raw frame
+    answer: bytes | None
+    transactional: bool
+
+
+class ChargerState:
+    __slots__ = (
+        "answered",
+        "authorization",
+        "charger_up",
+        "cloud_up",
+        "connectors",
+        "epoch",
+        "epoch_rows",
+        "give_ups",
+        "identity",
+        "last_call_id",
+        "last_seen_wall",
+        "outbox",
+        "profile",
+        "replay_retry_at",
+        "replay_slot",
+        "seq_no",
+        "site",
+        "to_charger",
+        "to_cloud",
+        "transactions",
+    )
+
+    def __init__(self, identity: str, site: Site) -> None:
+        self.identity = identity
+        self.site = site
+        self.profile = Profile()
+        self.charger_up = False
+        self.cloud_up = False
+        self.to_cloud = CallQueue()
+        self.to_charger = CallQueue()
+        self.outbox = Outbox()
+        self.transactions = Transactions(identity)
+        self.authorization = Authorization(identity, site.policy.tokens, site.site_cache)
+        self.answered: OrderedDict[str, Answered] = OrderedDict()
+        self.connectors: dict[str, ConnectorStatus] = {}
+        self.epoch = 0
+        self.epoch_rows = 0
+        self.give_ups = 0  # CALLs in a row that the cloud did not answer on this leg
+        self.replay_slot = 0  # 0 none, 1 asked for, 2 granted
+        self.replay_retry_at = 0.0  # the stored message ahead waits until then (mono)
+        self.seq_no: dict[str, int] = {}  # 2.x: last seqNo per running transaction
+        self.last_seen_wall = 0.0
+        self.last_call_id = ""
+
+    # --- questions everyone asks -----------------------------------------------------------------
+
+    @property
+    def version(self) -> Version:
+        return self.profile.version
+
+    @property
+    def cloud_says_wait(self) -> bool:
+        """The cloud is there and has not accepted this charger: relay verbatim, serve nothing (B02, B03)."""
+        return self.cloud_up and self.profile.registration in (Registration.PENDING, Registration.REJECTED)
+
+    @property
+    def serves(self) -> bool:
+        """May the box answer for the cloud?"""
+        policy = self.site.policy
+        return policy.standalone or (policy.serve_locally and not self.cloud_says_wait)
+
+    # --- what was answered -----------------------------------------------------------------------
+
+    def remember_call(self, message_id: str, raw: bytes, *, transactional: bool) -> None:
+        self.answered[message_id] = Answered(hash(raw), None, transactional)
+        if len(self.answered) > ANSWERED_MAX:
+            self.answered.popitem(last=False)
+
+    def remember_answer(self, message_id: str, answer: bytes) -> None:
+        known = self.answered.get(message_id)
+        if known is not None and len(answer) <= ANSWER_BYTES_MAX:
+            self.answered[message_id] = Answered(known.fingerprint, answer, known.transactional)
+
+    def forget_chatter(self) -> None:
+        """A new connection: only transaction messages may be the same message again.
+
+        Some chargers count their ids from 1 after every boot; a Heartbeat "1" of today is not
+        yesterday's.
+        """
+        for message_id in [m for m, a in self.answered.items() if not a.transactional or a.answer is None]:
+            del self.answered[message_id]
+
+    def new_epoch(self) -> None:
+        self.epoch += 1
+        self.epoch_rows = 0
+
+    # --- keep ------------------------------------------------------------------------------------
+
+    def save_profile(self, **changes: Any) -> list[SaveDocument]:
+        """Change the profile; nothing to do when nothing changed."""
+        changed = msgspec.structs.replace(self.profile, **changes)
+        if changed == self.profile:
+            return []
+        self.profile = changed
+        return [self.document("charger", "", msgspec.json.encode(changed))]
+
+    def document(self, kind: str, key: str, value: bytes | None, *, durable: bool = True) -> SaveDocument:
+        return SaveDocument(kind=kind, charger=self.identity, key=key, value=value, durable=durable)
+
+    def recover(self, kept: ChargerRecovery) -> None:
+        """Be again what the store says this charger was."""
+        for document in kept.documents:
+            if document.kind == "charger":
+                self.profile = msgspec.json.decode(document.value, type=Profile)
+            elif document.kind == "transaction_id":
+                self.site.local_id_seen(self.transactions.recover_pair(document))
+            elif document.kind == "status":
+                self.connectors[document.key] = msgspec.json.decode(document.value, type=ConnectorStatus)
+            else:
+                self.authorization.recover(document)
+        self.transactions.recover(kept.open_transactions)
+        self.outbox.recover(kept)
+        self.epoch = kept.epoch_last
+        for row in kept.recent:
+            self.answered[row.message_id] = Answered(hash(row.raw), row.answer, transactional=True)
+        while len(self.answered) > ANSWERED_MAX:
+            self.answered.popitem(last=False)

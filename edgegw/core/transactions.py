@@ -1,0 +1,264 @@
+"""Everything that decides which transaction id is on the wire lives here, with what is known of each.
+
+- OCPP 1.6: the cloud gives the id in StartTransaction.conf. While it is away the box gives one, from a
+  reserved range; the pair local <-> cloud is learned when the stored StartTransaction is answered and
+  applied to every later message, for ever after. A transaction that began online keeps the cloud's id.
+- OCPP 2.x: the charger makes the id; nothing is ever rewritten.
+- Every look-up is by (charger, id): one charger can never touch another's transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from edgegw.core.events import Instant
+from edgegw.core.meter_values import energy_register_wh
+from edgegw.core.records import Document, SaveDocument, SaveTransaction, TransactionRecord
+from edgegw.wire.frames import Call
+
+LOCAL_ID_FIRST = 0x40000000  # half of the positive 31-bit range; clouds count from 1
+LOCAL_ID_LAST = 0x7FFFFFFF
+REFUSED_ID = -1  # what a charger uses that never got an id (1.6 errata 3.54): the cloud must answer it
+RUNNING_MAX = 64  # per charger; beyond it the oldest is closed as "no stop seen"
+PAIRS_KEPT_S = 60 * 86400.0  # a charger may come back with a Stop long after
+
+
+class IdPair(msgspec.Struct, frozen=True, gc=False):
+    """A 1.6 transaction that began away from the cloud. `cloud` None: not answered yet."""
+
+    local: int
+    fingerprint: str  # connector, tag, meter and time of the Start: a repeated Start gets the same id
+    at: float
+    cloud: int | None = None
+
+
+class Transactions:
+    __slots__ = ("_by_cloud", "_by_fingerprint", "_charger", "_pairs", "running")
+
+    def __init__(self, charger: str) -> None:
+        self._charger = charger
+        self.running: dict[str, TransactionRecord] = {}
+        self._pairs: dict[int, IdPair] = {}
+        self._by_cloud: dict[int, int] = {}
+        self._by_fingerprint: dict[str, int] = {}
+
+    # --- ids (1.6) -------------------------------------------------------------------------------
+
+    def repeated_start(self, call: Call) -> int | None:
+        """The local id already given to this very StartTransaction."""
+        return self._by_fingerprint.get(_fingerprint(call.payload))
+
+    def is_local(self, transaction_id: object) -> bool:
+        return isinstance(transaction_id, int) and transaction_id in self._pairs
+
+    def id_for_cloud(self, transaction_id: object) -> int | None:
+        """What the cloud must read instead, or None to leave the bytes alone."""
+        if not isinstance(transaction_id, int):
+            return None
+        pair = self._pairs.get(transaction_id)
+        if pair is None:
+            return None
+        # Its Start precedes every other message of it; no id by now means the cloud refused it for good.
+        return REFUSED_ID if pair.cloud is None else pair.cloud
+
+    def id_for_charger(self, cloud_id: object) -> int | None:
+        """The local id the charger knows for the cloud's, or None to leave the bytes alone."""
+        return self._by_cloud.get(cloud_id) if isinstance(cloud_id, int) else None
+
+    def open_pair(self, call: Call, local: int, now: Instant) -> SaveDocument:
+        return self._keep(IdPair(local, _fingerprint(call.payload), now.wall))
+
+    def adopt_pair(self, local: int, cloud_id: int, now: Instant) -> SaveDocument:
+        """The cloud's id equals one of ours that is in use: this charger gets another for it."""
+        return self._keep(IdPair(local, f"cloud {cloud_id}", now.wall, cloud_id))
+
+    def bind(self, local: int, cloud_id: int) -> list[SaveDocument]:
+        """The cloud answered the stored Start. First answer wins (a second one changes nothing)."""
+        pair = self._pairs.get(local)
+        if pair is None or (pair.cloud is not None and pair.cloud != REFUSED_ID):
+            return []
+        return [self._keep(IdPair(local, pair.fingerprint, pair.at, cloud_id))]
+
+    def forget_old_pairs(self, now: Instant) -> list[SaveDocument]:
+        if not now.trusted:
+            return []
+        old = [
+            p
+            for p in self._pairs.values()
+            if now.wall - p.at > PAIRS_KEPT_S and str(p.local) not in self.running
+        ]
+        for pair in old:
+            del self._pairs[pair.local]
+            self._by_fingerprint.pop(pair.fingerprint, None)
+            if pair.cloud is not None:
+                self._by_cloud.pop(pair.cloud, None)
+        return [self._document(pair.local, None) for pair in old]
+
+    def _keep(self, pair: IdPair) -> SaveDocument:
+        self._pairs[pair.local] = pair
+        self._by_fingerprint[pair.fingerprint] = pair.local
+        if pair.cloud is not None and pair.cloud != REFUSED_ID:
+            self._by_cloud[pair.cloud] = pair.local
+        return self._document(pair.local, msgspec.json.encode(pair))
+
+    def _document(self, local: int, value: bytes | None) -> SaveDocument:
+        return SaveDocument(kind="transaction_id", charger=self._charger, key=str(local), value=value)
+
+    # --- records ---------------------------------------------------------------------------------
+
+    def started(
+        self, call: Call, transaction_id: str, now: Instant, *, offline: bool, cloud_id: str = ""
+    ) -> list[SaveTransaction]:
+        """StartTransaction was answered with this id."""
+        payload = call.payload
+        connector = _int(payload.get("connectorId"))
+        saved = self._close_orphans(connector)
+        record = TransactionRecord(
+            charger=self._charger,
+            id=transaction_id,
+            cloud_id=cloud_id,
+            connector=connector,
+            id_tag=str(payload.get("idTag", "")),
+            started_at=str(payload.get("timestamp", "")),
+            received_at=now.wall,
+            meter_start_wh=_wh(payload.get("meterStart")),
+            meter_last_wh=_wh(payload.get("meterStart")),
+            offline=offline,
+        )
+        self.running[transaction_id] = record
+        return [*saved, SaveTransaction(record)]
+
+    def _close_orphans(self, connector: int) -> list[SaveTransaction]:
+        """A Start on a busy connector: the old transaction has no Stop; never merge them."""
+        old = [r for r in self.running.values() if r.connector == connector and connector > 0]
+        if len(self.running) >= RUNNING_MAX:
+            old.append(next(iter(self.running.values())))
+        for record in old:
+            self.running.pop(record.id, None)
+        return [SaveTransaction(replace(r, running=False, flags=(*r.flags, "no_stop_seen"))) for r in old]
+
+    def named_by_cloud(self, transaction_id: str, cloud_id: str) -> list[SaveTransaction]:
+        record = self.running.get(transaction_id)
+        if record is None:
+            return []
+        self.running[transaction_id] = replace(record, cloud_id=cloud_id)
+        return [SaveTransaction(self.running[transaction_id])]
+
+    def metered(self, call: Call) -> None:
+        """MeterValues.req of 1.6; kept in memory, saved with the Stop."""
+        record = self.running.get(str(call.payload.get("transactionId", "")))
+        if record is None:
+            return
+        energy = energy_register_wh(call.payload.get("meterValue"))
+        if energy is not None:
+            self.running[record.id] = replace(record, meter_last_wh=energy)
+
+    def stopped(self, call: Call, now: Instant, *, offline: bool) -> list[SaveTransaction]:
+        """StopTransaction.req of 1.6. One for a transaction nobody knows is recorded all the same."""
+        payload = call.payload
+        key = str(payload.get("transactionId", ""))
+        record = self.running.pop(key, None)
+        if record is None:
+            record = TransactionRecord(
+                charger=self._charger, id=key, received_at=now.wall, flags=("no_start_seen",)
+            )
+        return [
+            SaveTransaction(
+                replace(
+                    record,
+                    stopped_at=str(payload.get("timestamp", "")),
+                    meter_stop_wh=_wh(payload.get("meterStop")),
+                    stop_reason=str(payload.get("reason", "Local")),  # absent means Local (1.6 7.37)
+                    offline=record.offline or offline,
+                    running=False,
+                )
+            )
+        ]
+
+    def event(self, call: Call, now: Instant, *, offline: bool) -> list[SaveTransaction]:
+        """TransactionEvent.req of 2.x. Saved at its start and end, held in memory between."""
+        payload = call.payload
+        info = payload.get("transactionInfo")
+        key = str(info.get("transactionId", "")) if isinstance(info, dict) else ""
+        known = self.running.get(key)
+        record = known or _from_event(self._charger, key, payload, now)
+        energy = energy_register_wh(payload.get("meterValue"))
+        if energy is not None:
+            record = replace(
+                record,
+                meter_last_wh=energy,
+                meter_start_wh=energy if record.meter_start_wh is None else record.meter_start_wh,
+            )
+        token = payload.get("idToken")
+        if not record.id_tag and isinstance(token, dict):
+            record = replace(record, id_tag=str(token.get("idToken", "")))
+        if offline and not record.offline:
+            record = replace(record, offline=True)
+        if payload.get("eventType") == "Ended":
+            return [self._ended(record, payload, info, energy)]
+        saved: list[SaveTransaction] = []
+        if known is None:
+            saved = self._close_orphans(0)
+            saved.append(SaveTransaction(record))
+        self.running[key] = record
+        return saved
+
+    def _ended(
+        self, record: TransactionRecord, payload: dict[str, Any], info: Any, energy: int | None
+    ) -> SaveTransaction:
+        self.running.pop(record.id, None)
+        reason = info.get("stoppedReason", "Local") if isinstance(info, dict) else "Local"
+        return SaveTransaction(
+            replace(
+                record,
+                stopped_at=str(payload.get("timestamp", "")),
+                meter_stop_wh=energy if energy is not None else record.meter_last_wh,
+                stop_reason=str(reason),
+                running=False,
+            )
+        )
+
+    # --- keep ------------------------------------------------------------------------------------
+
+    def recover_pair(self, document: Document) -> int:
+        """Returns the local id, so that the site never gives it again."""
+        pair = msgspec.json.decode(document.value, type=IdPair)
+        self._keep(pair)
+        return pair.local
+
+    def recover(self, records: tuple[TransactionRecord, ...]) -> None:
+        self.running = {record.id: record for record in records}
+
+
+def _from_event(charger: str, key: str, payload: dict[str, Any], now: Instant) -> TransactionRecord:
+    evse = payload.get("evse")
+    evse = evse if isinstance(evse, dict) else {}
+    started = payload.get("eventType") == "Started"
+    return TransactionRecord(
+        charger=charger,
+        id=key,
+        cloud_id=key,
+        evse=_int(evse.get("id")),
+        connector=_int(evse.get("connectorId")),
+        started_at=str(payload.get("timestamp", "")),
+        received_at=now.wall,
+        flags=() if started else ("no_start_seen",),
+    )
+
+
+def _fingerprint(start: dict[str, Any]) -> str:
+    return "|".join(str(start.get(k)) for k in ("connectorId", "idTag", "meterStart", "timestamp"))
+
+
+def _int(value: object) -> int:
+    """Schema-valid does not mean sane: SQLite integers are 64 bit."""
+    return value if isinstance(value, int) and abs(value) < 2**31 else 0
+
+
+def _wh(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**62 else None

@@ -1,0 +1,518 @@
+"""All sessions of the site: who is let in, which cloud leg belongs to whom, and what they share.
+
+Admission (OCPP-J 3.3, 2.x Part 4 6.2): the cloud is dialled first with exactly the charger's subprotocols,
+and the charger gets what the cloud chose; so both legs speak one version and a refusal of the cloud is
+the charger's answer. While the cloud is away the charger is admitted on what the store knows of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from edgegw.core import admission
+from edgegw.core.admission import Target, TargetRefused
+from edgegw.core.charger import Charger
+from edgegw.core.effects import CallFinished, CallOutcome, LoadRows, Noticed
+from edgegw.core.events import CallRequested, RowsLoaded, RowsReleased
+from edgegw.core.records import Recovery, SaveDocument, StoreOp
+from edgegw.core.site import Site
+from edgegw.core.state import Registration
+from edgegw.errors import StoreFault
+from edgegw.runtime import clock
+from edgegw.runtime.backoff import Backoff, BackoffSettings
+from edgegw.runtime.observer import Observer
+from edgegw.runtime.ports import (
+    Admitted,
+    CloudDialler,
+    DialFailed,
+    DialRequest,
+    DialTurns,
+    HandshakeRequest,
+    JournalPort,
+    Refused,
+    Verifiers,
+)
+from edgegw.runtime.replay_rate import ReplayRate
+from edgegw.runtime.sequencer import Done
+from edgegw.runtime.session import ChargerSide, CloudSide, Session, SessionOwner
+from edgegw.runtime.tasks import Tasks
+from edgegw.wire.versions import Version
+
+log = logging.getLogger("edgegw.gateway")
+
+PASSED_THROUGH = frozenset({401, 403, 404})  # the cloud's refusals that a charger must see
+PROBE_S = 2.0  # how long an older connection of one identity has to show it is alive
+OPEN_WITHIN_S = 15.0  # an admitted charger that never completes its handshake is let go
+TURN_WITHIN_S = 5.0  # a charger at the door waits this long for its turn to dial the cloud
+AWAY_FOR_S = 15.0  # after a failed dial the cloud counts as away for new arrivals
+NOTICES_MAX = 500
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """From the site file; seconds throughout."""
+
+    path: str = "/ocpp"
+    cloud_url: str = ""  # "" for standalone
+    known: frozenset[str] = frozenset()
+    assumed_version: Version | None = None  # for chargers that offer no subprotocol
+    replay_rate_per_s: float = 10.0
+    connect_timeout_s: float = 10.0
+    backoff: BackoffSettings = BackoffSettings()
+
+
+class Notice(msgspec.Struct, frozen=True):
+    at: float
+    charger: str
+    kind: str
+    text: str
+
+
+class Gateway(SessionOwner):
+    """The gatekeeper and the owner of every session."""
+
+    def __init__(
+        self,
+        site: Site,
+        settings: GatewaySettings,
+        journal: JournalPort,
+        dialler: CloudDialler | None,
+        turns: DialTurns | None,
+        verifiers: Verifiers,
+    ) -> None:
+        self.site = site
+        self.settings = settings
+        self.sessions: dict[str, Session] = {}
+        self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
+        self.handshake_failures: deque[Notice] = deque(maxlen=NOTICES_MAX)
+        self.cloud_failed_at = float("-inf")  # mono of the last failed dial
+        self.cloud_reached_at = float("-inf")
+        self.cloud_error = ""
+        self.store_errors = 0
+        self._journal = journal
+        self._dialler = dialler
+        self._turns = turns
+        self._verifiers = verifiers
+        self._replay = ReplayRate(settings.replay_rate_per_s)
+        self._observer = Observer()
+        self.observe = self._observer.look
+        self._tasks = Tasks()
+        self._tickets: dict[int, asyncio.Future[CallFinished]] = {}
+        self._ticket = 0
+        self._at_door: set[str] = set()
+        self._not_before = 0.0  # the cloud asked for quiet (Retry-After), mono
+        self.stopping = False
+
+    # --- start and stop --------------------------------------------------------------------------
+
+    def recover(self, recovery: Recovery) -> None:
+        self.site.recover(recovery.documents)
+        for kept in recovery.chargers:
+            session = Session(Charger.recover(kept, self.site), self)
+            for document in kept.documents:
+                if document.kind == "verifier":
+                    session.verifier = document.value.decode()
+            self.sessions[kept.charger] = session
+
+    async def stop(self) -> None:
+        self.stopping = True
+        self._replay.close()
+        await self._tasks.cancel()
+        for session in self.sessions.values():
+            session.drop_cloud("the gateway stops")
+            session.close()
+
+    def session(self, identity: str) -> Session:
+        known = self.sessions.get(identity)
+        if known is None:
+            known = self.sessions[identity] = Session(Charger(identity, self.site), self)
+        return known
+
+    # --- admission -------------------------------------------------------------------------------
+
+    async def admit(self, request: HandshakeRequest) -> Admitted | Refused:
+        target = admission.parse_target(request.target, self.settings.path)
+        if isinstance(target, TargetRefused):
+            return self._refuse("", request, target.status, target.reason)
+        if not self._is_welcome(target.identity):
+            return self._refuse(target.identity, request, 404, "unknown charger: not in [chargers] known")
+        if target.identity in self._at_door or self.stopping:
+            return self._refuse(target.identity, request, 503, "another connection of it is being admitted")
+        self._at_door.add(target.identity)
+        try:
+            return await self._admit(target, request)
+        finally:
+            self._at_door.discard(target.identity)
+
+    def _is_welcome(self, identity: str) -> bool:
+        if self.site.policy.accept_unknown_chargers or identity in self.settings.known:
+            return True
+        known = self.sessions.get(identity)
+        return known is not None and known.charger.state.profile.registration is Registration.ACCEPTED
+
+    async def _admit(self, target: Target, request: HandshakeRequest) -> Admitted | Refused:
+        if not await self._replaces(target.identity):
+            return self._refuse(target.identity, request, 409, "another connection of this identity is alive")
+        cloud = CloudSide()
+        outcome = await self._dial_for(target, request, cloud)
+        if isinstance(outcome, DialFailed) and outcome.status in PASSED_THROUGH:
+            return self._refuse(target.identity, request, outcome.status or 401, f"the cloud: {outcome.text}")
+        if isinstance(outcome, DialFailed):
+            return await self._admit_away(target, request, outcome)
+        if outcome is None:
+            return await self._admit_away(target, request, None)
+        version = admission.version_of(outcome.subprotocol, self.settings.assumed_version)
+        if version is None:
+            outcome.close(1002, "no common subprotocol")
+            return self._no_common(target, request)
+        session = self._prepare(target, request, version)
+        if not cloud.attach(session):
+            return await self._admit_away(target, request, DialFailed("the cloud closed at once"))
+        self._spawn_verifier(session, request)
+        return self._let_in(session, request, version, outcome.subprotocol)
+
+    async def _replaces(self, identity: str) -> bool:
+        """An older connection that is alive keeps its place; a dead one goes (SaiFlow 2023)."""
+        session = self.sessions.get(identity)
+        leg = session.charger_leg if session is not None else None
+        if session is None or leg is None:
+            return True
+        if await leg.is_alive(PROBE_S):
+            return False
+        if session.charger_leg is leg:
+            leg.close(1001, "replaced by a new connection")
+            session.charger_closed(leg, 1006, "dead; replaced by a new connection")
+        return True
+
+    async def _dial_for(self, target: Target, request: HandshakeRequest, cloud: CloudSide) -> Any:
+        """The cloud leg, `DialFailed`, or None when there is no cloud to dial."""
+        if self._dialler is None or self._turns is None:
+            return None
+        if self.cloud_is_away():
+            return DialFailed(f"away: {self.cloud_error}")
+        try:
+            async with asyncio.timeout(TURN_WITHIN_S):
+                await self._turns.wait()
+        except TimeoutError:
+            return DialFailed("too many chargers dial the cloud at once")
+        return await self._dial(self._dial_request(target, request, cloud))
+
+    def _dial_request(self, target: Target, request: HandshakeRequest, cloud: CloudSide) -> DialRequest:
+        session = self.sessions.get(target.identity)
+        adopted = session.charger.state.profile.cloud_url if session is not None else ""
+        offered = request.subprotocols
+        if not offered and self.settings.assumed_version is not None:
+            offered = (self.settings.assumed_version.value,)
+        return DialRequest(
+            identity=target.identity,
+            raw_segment=target.raw_segment,
+            base_url=adopted or self.settings.cloud_url,
+            subprotocols=offered,
+            authorization=request.authorization,
+            compression=request.compression and Version.V16 not in offered,
+            listener=cloud,
+        )
+
+    async def _dial(self, request: DialRequest) -> Any:
+        assert self._dialler is not None
+        try:
+            leg = await self._dialler.dial(request)
+        except DialFailed as failure:
+            if failure.status not in PASSED_THROUGH:
+                self._cloud_failed(failure)
+            return failure
+        self._cloud_reached()
+        return leg
+
+    def _cloud_failed(self, failure: DialFailed) -> None:
+        mono = clock.now().mono
+        if self.cloud_error != failure.text:
+            log.warning("cloud: %s", failure.text)
+        self.cloud_failed_at = mono
+        self.cloud_error = failure.text
+        if failure.retry_after_s is not None:
+            self._not_before = max(self._not_before, mono + failure.retry_after_s)
+
+    def _cloud_reached(self) -> None:
+        self.cloud_reached_at = clock.now().mono
+        self.cloud_error = ""
+
+    def cloud_is_away(self) -> bool:
+        """The last dial failed a moment ago: nobody at the door has to wait for the next one."""
+        mono = clock.now().mono
+        failed_last = self.cloud_failed_at > self.cloud_reached_at
+        return (failed_last and mono - self.cloud_failed_at < AWAY_FOR_S) or mono < self._not_before
+
+    async def _admit_away(
+        self, target: Target, request: HandshakeRequest, failure: DialFailed | None
+    ) -> Admitted | Refused:
+        if failure is not None and not self.site.policy.serve_locally:
+            return self._refuse(target.identity, request, 503, f"the cloud is away: {failure.text}")
+        session = self.sessions.get(target.identity)
+        stored = session.verifier if session is not None else ""
+        if stored and not await self._proves(request, stored):
+            return self._refuse(
+                target.identity, request, 401, "wrong password (checked against the last good one)"
+            )
+        last = session.charger.state.version if session is not None and session.raw_segment else None
+        if session is not None and session.charger.state.profile.registration is not Registration.NEVER:
+            last = session.charger.state.version
+        version = admission.local_version(request.subprotocols, last, self.settings.assumed_version)
+        if version is None:
+            return self._no_common(target, request)
+        session = self._prepare(target, request, version)
+        if failure is not None:
+            session.cloud_error = failure.text
+            self.keep_cloud(session)
+        subprotocol = version.value if request.subprotocols else None
+        return self._let_in(session, request, version, subprotocol)
+
+    async def _proves(self, request: HandshakeRequest, stored: str) -> bool:
+        if request.authorization is None:
+            return False
+        return await self._verifiers.verify(request.authorization, stored)
+
+    def _spawn_verifier(self, session: Session, request: HandshakeRequest) -> None:
+        if request.authorization is not None:
+            self._tasks.spawn(self._remember_verifier(session, request.authorization), "verifier")
+
+    async def _remember_verifier(self, session: Session, authorization: str) -> None:
+        """What the cloud let in proves the charger later, when the cloud is away."""
+        if session.verifier and await self._verifiers.verify(authorization, session.verifier):
+            return
+        self._save_verifier(session, await self._verifiers.make(authorization))
+
+    def _save_verifier(self, session: Session, verifier: str) -> None:
+        session.verifier = verifier
+        saved = SaveDocument(kind="verifier", charger=session.identity, key="", value=verifier.encode())
+        session.sequencer.push([saved])
+
+    def _prepare(self, target: Target, request: HandshakeRequest, version: Version) -> Session:
+        session = self.session(target.identity)
+        session.version = version
+        session.raw_segment = target.raw_segment
+        session.offered = request.subprotocols
+        session.authorization = request.authorization
+        session.compression = request.compression
+        session.peer_ip = request.peer_ip
+        return session
+
+    def _let_in(
+        self, session: Session, request: HandshakeRequest, version: Version, subprotocol: str | None
+    ) -> Admitted:
+        log.info("%s: admitted from %s with %s", session.identity, request.peer_ip, version.value)
+        side = ChargerSide(session, version)
+        loop = asyncio.get_running_loop()
+        loop.call_later(OPEN_WITHIN_S, self._let_go, session)
+        # The specification asks a local controller for compression in 2.x and advises against it in 1.6.
+        compression = request.compression and version.is_2x
+        return Admitted(subprotocol=subprotocol, listener=side, compression=compression)
+
+    def _let_go(self, session: Session) -> None:
+        if session.charger_leg is None:
+            session.drop_cloud("the charger is not connected")
+
+    def _no_common(self, target: Target, request: HandshakeRequest) -> Admitted | Refused:
+        offered = ", ".join(request.subprotocols) or "none"
+        self._note_failure(target.identity, request.peer_ip, f"no common subprotocol (offered: {offered})")
+        return Admitted(subprotocol=None, listener=_NOBODY, close_reason="no common subprotocol")
+
+    def _refuse(self, identity: str, request: HandshakeRequest, status: int, reason: str) -> Refused:
+        self._note_failure(identity, request.peer_ip, f"{status}: {reason}")
+        return Refused(status=status, reason=reason)
+
+    def handshake_failed(self, peer_ip: str, reason: str) -> None:
+        self._note_failure("", peer_ip, reason)
+
+    def _note_failure(self, identity: str, peer_ip: str, reason: str) -> None:
+        self.site.counters["handshake_refused"] += 1
+        self.handshake_failures.append(Notice(clock.now().wall, identity or peer_ip, "handshake", reason))
+        log.warning(
+            "handshake from %s %sfailed: %s", peer_ip, f"as {identity!r} " if identity else "", reason
+        )
+
+    # --- the cloud leg over time -----------------------------------------------------------------
+
+    def charger_leg_lost(self, session: Session) -> None:
+        """OCPP 2.x Part 4 6.3: a charger that is gone has no connection to the cloud."""
+        session.drop_cloud("the charger disconnected")
+
+    def cloud_leg_lost(self, session: Session) -> None:
+        if session.charger_leg is not None and self.site.policy.serve_locally:
+            self.keep_cloud(session)
+
+    def keep_cloud(self, session: Session) -> None:
+        """Dial the cloud for this charger until it is reached or the charger leaves."""
+        if self._dialler is None or session.redialling or self.stopping:
+            return
+        session.redialling = True
+        self._tasks.spawn(self._redial(session), f"dial {session.identity}")
+
+    async def _redial(self, session: Session) -> None:
+        backoff = Backoff(self.settings.backoff)
+        retry_after_s: float | None = None
+        try:
+            while True:
+                await asyncio.sleep(self._wait_s(backoff, retry_after_s))
+                if not await self._still_wanted(session):
+                    return
+                outcome = await self._dial_again(session)
+                if not isinstance(outcome, DialFailed):
+                    return
+                retry_after_s = outcome.retry_after_s
+        finally:
+            session.redialling = False
+
+    def _wait_s(self, backoff: Backoff, retry_after_s: float | None) -> float:
+        wait_s = backoff.failed(random.random(), retry_after_s)  # noqa: S311  jitter, not a secret
+        return max(wait_s, self._not_before - clock.now().mono)
+
+    async def _still_wanted(self, session: Session) -> bool:
+        """A charger that is being admitted has no leg yet; give it the time of a handshake."""
+        if session.charger_leg is None:
+            await asyncio.sleep(1.0)
+        if not session.wants_cloud:
+            return False
+        assert self._turns is not None
+        await self._turns.wait()
+        return session.wants_cloud
+
+    async def _dial_again(self, session: Session) -> Any:
+        charger_leg = session.charger_leg
+        cloud = CloudSide()
+        offered = session.offered or (session.version.value,)
+        request = DialRequest(
+            identity=session.identity,
+            raw_segment=session.raw_segment,
+            base_url=session.charger.state.profile.cloud_url or self.settings.cloud_url,
+            subprotocols=offered,
+            authorization=session.authorization,
+            compression=session.compression and session.version.is_2x,
+            listener=cloud,
+        )
+        outcome = await self._dial(request)
+        if isinstance(outcome, DialFailed):
+            session.cloud_error = outcome.text
+            return outcome
+        if charger_leg is None or session.charger_leg is not charger_leg:
+            outcome.close(1000, "the charger disconnected")
+            return outcome
+        if admission.version_of(outcome.subprotocol, self.settings.assumed_version) is not session.version:
+            # Both legs must speak one version: the charger connects again and gets the cloud's choice.
+            outcome.close(1000, "the charger speaks another version")
+            charger_leg.close(1012, "the CSMS chose another OCPP version; connect again")
+            return outcome
+        if not cloud.attach(session):
+            return DialFailed("the cloud closed at once")
+        return outcome
+
+    # --- what sessions ask of their owner ----------------------------------------------------------
+
+    def commit(self, ops: list[StoreOp], done: Done) -> None:
+        future = self._journal.commit(ops)
+
+        def finished(outcome: asyncio.Future[None]) -> None:
+            done(None if outcome.cancelled() else outcome.exception())
+
+        future.add_done_callback(finished)
+
+    def load_rows(self, session: Session, effect: LoadRows) -> None:
+        self._tasks.spawn(self._load_rows(session, effect), f"rows of {session.identity}")
+
+    async def _load_rows(self, session: Session, effect: LoadRows) -> None:
+        charger = session.charger
+        try:
+            rows = await self._journal.rows(session.identity, after_seq=effect.after_seq, limit=effect.limit)
+        except StoreFault as fault:
+            log.error("%s: cannot read stored messages: %s", session.identity, fault)
+            charger.state.outbox.link_lost()
+            return
+        if session.charger is charger:
+            session.handle(RowsLoaded(tuple(rows)))
+
+    def ask_replay_slot(self, session: Session) -> None:
+        self._replay.ask(session.replay_granted)
+
+    def noticed(self, session: Session, notice: Noticed) -> None:
+        self.site.counters[notice.kind] += 1
+        self.notices.append(Notice(clock.now().wall, session.identity, notice.kind, notice.text))
+        log.log(logging.WARNING if notice.warning else logging.INFO, "%s", notice.text)
+
+    def credentials_changed(self, session: Session, password: str) -> None:
+        """The cloud stops accepting the old password now (2.x A01.FR.03)."""
+        self._tasks.spawn(self._new_password(session, password), "new password")
+
+    async def _new_password(self, session: Session, password: str) -> None:
+        verifier = await self._verifiers.make_password(session.identity, password.encode())
+        self._save_verifier(session, verifier)
+        session.authorization = None  # the next handshake brings the new header
+        text = f"{session.identity}: accepted a new password from the cloud"
+        self.noticed(session, Noticed("password_changed", text, warning=False))
+
+    def broken(self, session: Session, error: BaseException) -> None:
+        """Nothing behind the failure happened; start this charger over from what the store says."""
+        self.store_errors += isinstance(error, StoreFault)
+        log.error("%s: session starts over: %s", session.identity, error)
+        session.sequencer.reset()
+        leg = session.charger_leg
+        if leg is not None:
+            leg.close(1011, "try again")
+            session.charger_leg = None
+        session.drop_cloud("session starts over")
+        self._tasks.spawn(self._rebuild(session), f"rebuild {session.identity}")
+
+    async def _rebuild(self, session: Session) -> None:
+        self._at_door.add(session.identity)
+        try:
+            recovery = await self._journal.recover(session.identity)
+            fresh = next((Charger.recover(kept, self.site) for kept in recovery.chargers), None)
+            session.reborn(fresh or Charger(session.identity, self.site))
+        except StoreFault as fault:
+            log.error("%s: the store cannot be read: %s", session.identity, fault)
+        finally:
+            self._at_door.discard(session.identity)
+
+    # --- commands of people ------------------------------------------------------------------------
+
+    async def call(self, identity: str, action: str, payload: dict[str, Any]) -> CallFinished:
+        """Send a CALL to a charger through its queue and return what became of it."""
+        session = self.sessions.get(identity)
+        if session is None:
+            return CallFinished(ticket=0, outcome=CallOutcome.GONE)
+        self._ticket += 1
+        future: asyncio.Future[CallFinished] = asyncio.get_running_loop().create_future()
+        self._tickets[self._ticket] = future
+        session.handle(CallRequested(self._ticket, action, payload))
+        return await future
+
+    def call_finished(self, effect: CallFinished) -> None:
+        future = self._tickets.pop(effect.ticket, None)
+        if future is not None and not future.done():
+            future.set_result(effect)
+
+    def released(self, identity: str, count: int) -> None:
+        """Parked rows of a charger are `stored` again in the store."""
+        session = self.sessions.get(identity)
+        if session is not None and count:
+            session.handle(RowsReleased(count))
+
+
+class _Nobody:
+    """Listener of a leg that is closed as soon as it is open."""
+
+    def on_open(self, leg: object) -> None:
+        return
+
+    def on_text(self, data: bytes) -> None:
+        return
+
+    def on_closed(self, code: int, reason: str) -> None:
+        return
+
+
+_NOBODY = _Nobody()

@@ -1,0 +1,39 @@
+"""Wait for a condition instead of sleeping: looked at again after each thing that happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Watch:
+    """Base of the simulated devices. They call `_happened` whenever something about them changed."""
+
+    def __init__(self) -> None:
+        self._watchers: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self.failure: BaseException | None = None  # a bug of the simulator ended one of its tasks
+
+    async def wait_for(self, condition: Callable[[], bool], timeout_s: float | None = 5.0) -> None:
+        """Until `condition()` holds. Raises TimeoutError, or the device's own failure."""
+        if self.failure is not None:
+            raise self.failure
+        if condition():
+            return
+        watcher = (condition, asyncio.get_running_loop().create_future())
+        self._watchers.append(watcher)
+        try:
+            await asyncio.wait_for(watcher[1], timeout_s)
+        finally:
+            self._watchers.remove(watcher)
+
+    def fail(self, error: BaseException | None) -> None:
+        """Hand a failure to everybody who waits."""
+        self.failure = error
+        for _, done in self._watchers:
+            if not done.done() and error is not None:
+                done.set_exception(error)
+
+    def _happened(self) -> None:
+        for condition, done in self._watchers:
+            if not done.done() and condition():
+                done.set_result(None)
