@@ -69,6 +69,7 @@ def policy_from(config: SiteConfig) -> Policy:
         replay_boot_always=cloud.replay_boot == "always",
         replay_unlimited=cloud.replay_rate_per_s == 0,
         adopt_moves=cloud.moves == "adopt",
+        gateway_url=config.chargers.public_url or "",
         **common,
     )
 

@@ -228,6 +228,8 @@ class Chargers(Table):
         _matches(_URL_PATH, 'must begin with "/" and hold only A-Z a-z 0-9 . _ ~ - between slashes'),
         AfterValidator(lambda path: path.rstrip("/")),
     ] = "/ocpp"
+    # What a charger must dial to reach this box; given to a charger whose CSMS address the cloud changes.
+    public_url: Annotated[str, AfterValidator(_cloud_url)] | None = None
     unknown: Literal["accept", "refuse"] = "refuse"
     known: Annotated[frozenset[Identity], BeforeValidator(_all_different)] = frozenset()
     missing_subprotocol: Literal["refuse", "ocpp1.6", "ocpp2.0.1", "ocpp2.1"] = "refuse"
@@ -331,6 +333,13 @@ class SiteConfig(Table):
     control: Control
     log: Log = Log()
 
+    @model_validator(mode="after")
+    def _adopting_needs_an_address(self) -> SiteConfig:
+        if self.cloud is not None and self.cloud.moves == "adopt" and not self.chargers.public_url:
+            text = 'is required when [cloud] moves = "adopt", such as public_url = "ws://10.0.0.5:9000/ocpp"'
+            raise _about(("chargers", "public_url"), text)
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _control_socket_beside_the_store(cls, data: dict[str, Any]) -> dict[str, Any]:
@@ -386,7 +395,7 @@ def warnings(config: SiteConfig) -> list[str]:
     return found
 
 
-def _about(key: str, text: str) -> PydanticCustomError:
+def _about(key: str | tuple[str, ...], text: str) -> PydanticCustomError:
     return PydanticCustomError("about_key", "{text}", {"key": key, "text": text})
 
 

@@ -206,7 +206,8 @@ def complaint_from(error: ErrorDetails, *, file: Path, text: str, root: type[Bas
     path: KeyPath = error["loc"]
     kind, context = error["type"], error.get("ctx", {})
     if "key" in context:  # a model's own check names the key it is about
-        path = (*path, str(context["key"]))
+        key = context["key"]
+        path = (*path, *((key,) if isinstance(key, str) else key))
     if kind == "missing":
         return Complaint(str(file), line_of(text, path), key_name(path), "", _missing(root, path))
     if kind == "extra_forbidden":
@@ -215,7 +216,7 @@ def complaint_from(error: ErrorDetails, *, file: Path, text: str, root: type[Bas
         words = _words(error)
     value = error["input"]
     if "key" in context and isinstance(value, Mapping):
-        value = value.get(context["key"], {})
+        value = value.get(path[-1], {})
     shown = "" if isinstance(value, Mapping) else show_value(value)
     item = path and isinstance(path[-1], int) and isinstance(value, str)
     line = line_of_item(text, path, str(value)) if item else line_of(text, path)

@@ -348,7 +348,7 @@ def test_the_commented_example_shows_every_key_with_its_default():
     commented = re.compile(r"^# (\w+) = ", re.MULTILINE)
     shown = tomllib.loads(commented.sub(r"\1 = ", text))
     default = config.loads(MINIMAL + '[cloud]\nurl = "ws://x"\n')
-    of_this_site = {"tls_certificate", "tls_key", "ca_file", "token_file", "listen", "socket"}
+    of_this_site = {"public_url", "tls_certificate", "tls_key", "ca_file", "token_file", "listen", "socket"}
     with_defaults = tomllib.loads(
         commented.sub(lambda m: m[0] if m[1] in of_this_site else f"{m[1]} = ", text)
     )
@@ -422,3 +422,9 @@ def test_the_small_commands_do_not_pay_for_the_web_framework(arguments: list[str
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_adopting_other_clouds_needs_the_address_of_this_box():
+    cloud = '[cloud]\nurl = "ws://127.0.0.1:9/x"\nmoves = "adopt"\n'
+    with pytest.raises(SiteFileFault, match=r"\[chargers\] public_url: is required when \[cloud\] moves"):
+        config.loads(MINIMAL + cloud)

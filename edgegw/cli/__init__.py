@@ -3,7 +3,8 @@
 Rules of this room:
 - A command is imported when it is used, not before: `edgegw --version` and `edgegw check` must not pay
   for a web framework. A new command is one line in COMMANDS and one module beside this file.
-- Exit codes: 0 done, 1 it did not work out (said in words), 2 wrong arguments or a wrong site file.
+- Exit codes: 0 done, 1 it did not work out (said in words), 2 wrong arguments or a wrong site file;
+  commands that ask a running gateway add 3 (it cannot be reached) and 4 (no answer in time).
 - What a person reads goes to stdout, complaints to stderr, and `--json` prints one JSON document.
 """
 
@@ -18,6 +19,11 @@ from edgegw import __version__
 # command -> "module:attribute" and its line in `edgegw --help`, so that listing imports nothing
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("edgegw.cli.run:run", "Run the gateway."),
+    "status": ("edgegw.cli.status:status", "How the gateway is and what the site does."),
+    "chargers": ("edgegw.cli.chargers:chargers", "All chargers, or one in detail."),
+    "transactions": ("edgegw.cli.transactions:transactions", "Transactions, newest first."),
+    "queue": ("edgegw.cli.queue:queue", "What waits for the cloud."),
+    "call": ("edgegw.cli.call:call", "Send a CALL to a charger and print its answer."),
     "check": ("edgegw.cli.check:check", "Read a site file and say what is wrong with it."),
 }
 

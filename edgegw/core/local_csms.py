@@ -203,8 +203,20 @@ def note_status(state: ChargerState, call: Call, now: Instant, *, cloud_saw: boo
         at=now.wall,
         cloud_saw=cloud_saw,
     )
+    before = state.connectors.get(key)
     state.connectors[key] = status
+    if before is not None and _same_state(before, status):
+        return []  # a charger that repeats itself costs no write
     return [state.document("status", key, msgspec.json.encode(status), durable=False)]
+
+
+def _same_state(before: ConnectorStatus, after: ConnectorStatus) -> bool:
+    return (
+        before.status == after.status
+        and before.error_code == after.error_code
+        and before.info == after.info
+        and before.cloud_saw == after.cloud_saw
+    )
 
 
 def note_transaction(state: ChargerState, call: Call, now: Instant, *, offline: bool) -> list[Effect]:

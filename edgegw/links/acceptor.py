@@ -27,7 +27,7 @@ EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Acceptor:
     """One listening socket. `on_connection(socket, peer_ip)` gets each new connection, non-blocking."""
 
-    __slots__ = ("_exhausted", "_loop", "_on_connection", "_resume", "_sock", "address")
+    __slots__ = ("_exhausted", "_held", "_loop", "_on_connection", "_resume", "_sock", "address")
 
     def __init__(self, sock: socket.socket, on_connection: Callable[[socket.socket, str], None]) -> None:
         self._sock = sock
@@ -35,8 +35,17 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._resume: asyncio.TimerHandle | None = None
         self._exhausted = False
+        self._held = False
         self.address: tuple[str, int] = sock.getsockname()[:2]
         self._loop.add_reader(sock.fileno(), self._accept)
+
+    def hold(self, hold: bool) -> None:
+        """Leave new connections in the kernel's queue, or take them up again."""
+        self._held = hold
+        if hold:
+            self._loop.remove_reader(self._sock.fileno())
+        elif self._resume is None:
+            self._loop.add_reader(self._sock.fileno(), self._accept)
 
     def close(self) -> None:
         if self._resume is not None:
@@ -46,6 +55,8 @@ class Acceptor:
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS_PER_TURN):
+            if self._held:
+                return
             try:
                 connection, address = self._sock.accept()
             except (BlockingIOError, InterruptedError):
@@ -68,7 +79,8 @@ class Acceptor:
 
     def _go_on(self) -> None:
         self._resume = None
-        self._loop.add_reader(self._sock.fileno(), self._accept)
+        if not self._held:
+            self._loop.add_reader(self._sock.fileno(), self._accept)
 
 
 async def open_listeners(host: str, port: int) -> list[socket.socket]:

@@ -16,6 +16,7 @@ import socket
 import ssl
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import cast
 
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request, Response
@@ -26,10 +27,10 @@ from edgegw.links.acceptor import Acceptor, open_listeners
 from edgegw.links.http_head import REST_BYTES_MAX, HeadCollector, HeadRefused
 from edgegw.links.keepalive import KeepAlive
 from edgegw.links.tls import describe_failure
+from edgegw.links.unfinished import Unfinished
 from edgegw.links.websocket import LegSettings, WebSocketLeg
 from edgegw.runtime.ports import Admitted, Gatekeeper, HandshakeRequest, Refused
-
-log = logging.getLogger(__name__)
+from edgegw.runtime.tasks import Tasks
 
 # The engine's own log lines (one per connection, tracebacks at DEBUG) stay out of ours.
 engine_log = logging.getLogger("edgegw.links.engine")
@@ -68,18 +69,21 @@ class ChargerServer:
         self.refused: Counter[str] = Counter()
         self._gatekeeper = gatekeeper
         self._settings = settings or ServerSettings()
-        self._wheel = wheel or KeepAlive()
+        self._wheel = KeepAlive() if wheel is None else wheel
         self._own_wheel = wheel is None
         self._acceptors: list[Acceptor] = []
-        self._half_open: Counter[str] = Counter()
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._unfinished = Unfinished(
+            self._settings.half_open_per_ip_max, self._settings.half_open_max, self._pause_accepting
+        )
+        self._handshakes = 0
+        self._tasks = Tasks()
         self._legs: set[WebSocketLeg] = set()
         self._all_gone: asyncio.Event | None = None
 
     @property
     def connections(self) -> int:
         """Open legs and handshakes."""
-        return len(self._legs) + len(self._handshakes)
+        return len(self._legs) + self._handshakes
 
     async def start(
         self, host: str, port: int, *, tls: ssl.SSLContext | None = None
@@ -93,15 +97,12 @@ class ChargerServer:
         self._acceptors += acceptors
         return [acceptor.address for acceptor in acceptors]
 
-    async def stop(self, close_code: int = 1001, timeout_s: float = 3.0) -> None:
+    async def stop(self, close_code: int = 1001, timeout_s: float = 2.5) -> None:
         """Stop listening and close every leg; what has not closed in `timeout_s` is dropped."""
         for acceptor in self._acceptors:
             acceptor.close()
         self._acceptors.clear()
-        for task in self._handshakes:
-            task.cancel()
-        if self._handshakes:
-            await asyncio.wait(self._handshakes)
+        await self._tasks.cancel()
         for leg in tuple(self._legs):
             leg.close(close_code, "the gateway stops")
         await self._wait_gone(timeout_s)
@@ -114,62 +115,55 @@ class ChargerServer:
     # --- one connection -------------------------------------------------------------------------
 
     def _connected(self, connection: socket.socket, ip: str, tls: ssl.SSLContext | None) -> None:
-        limit = self._limit_reached(ip)
-        if limit:
-            connection.close()
-            self.refused[limit] += 1
-            self._gatekeeper.handshake_failed(ip, limit)
-            return
-        self._half_open[ip] += 1
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(self._welcome(connection, ip, tls), name=f"handshake {ip}")
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshake_ended)
-
-    def _limit_reached(self, ip: str) -> str:
         if self.connections >= self._settings.connections_max:
-            return "too many connections"
-        if self._half_open[ip] >= self._settings.half_open_per_ip_max:
-            return "too many unfinished handshakes from this address"
-        if self._half_open.total() >= self._settings.half_open_max:
-            return "too many unfinished handshakes"
-        return ""
-
-    def _handshake_ended(self, task: asyncio.Task[None]) -> None:
-        self._handshakes.discard(task)
-        if not task.cancelled() and (exc := task.exception()) is not None:
-            log.error("bug in %s", task.get_name(), exc_info=exc)
-
-    async def _welcome(self, connection: socket.socket, ip: str, tls: ssl.SSLContext | None) -> None:
-        handshake = None
-        try:
-            handshake = await self._read_request(connection, ip, tls)
-        finally:
-            self._half_open[ip] -= 1
-            if not self._half_open[ip]:
-                del self._half_open[ip]
-        if handshake is None:
+            connection.close()
+            self._count_refused(ip, "too many connections")
             return
+        handshake = ServerHandshake()
+        self._handshakes += 1
+        task = self._tasks.spawn(self._welcome(handshake, connection, ip, tls), f"handshake {ip}")
+        entry = self._unfinished.begin(ip, task, lambda limit: self._count_refused(ip, limit))
+        handshake.head_read.add_done_callback(lambda _: self._unfinished.end(entry))
+        task.add_done_callback(lambda _: self._handshake_ended(handshake, connection))
+
+    def _handshake_ended(self, handshake: ServerHandshake, connection: socket.socket) -> None:
+        self._handshakes -= 1
+        handshake.ended()
+        if not handshake.begun:
+            connection.close()  # its task was cancelled before it ran
+
+    def _count_refused(self, ip: str, limit: str) -> None:
+        self.refused[limit] += 1
+        self._gatekeeper.handshake_failed(ip, limit)
+
+    def _pause_accepting(self, pause: bool) -> None:
+        for acceptor in self._acceptors:
+            acceptor.hold(pause)
+
+    async def _welcome(
+        self, handshake: ServerHandshake, connection: socket.socket, ip: str, tls: ssl.SSLContext | None
+    ) -> None:
         try:
-            await self._answer(handshake, ip, tls is not None)
+            if await self._read_request(handshake, connection, ip, tls):
+                await self._answer(handshake, ip, tls is not None)
         finally:
             handshake.close()
 
     async def _read_request(
-        self, connection: socket.socket, ip: str, tls: ssl.SSLContext | None
-    ) -> ServerHandshake | None:
-        """TLS and the request head within the handshake timeout; None when that did not come about."""
+        self, handshake: ServerHandshake, connection: socket.socket, ip: str, tls: ssl.SSLContext | None
+    ) -> bool:
+        """TLS and the request head within the handshake timeout; False when that did not come about."""
+        handshake.begun = True
         loop = asyncio.get_running_loop()
         timeout_s = self._settings.handshake_timeout_s
         deadline = loop.time() + timeout_s
-        handshake = ServerHandshake()
         try:
             await loop.connect_accepted_socket(
                 lambda: handshake, connection, ssl=tls, ssl_handshake_timeout=timeout_s if tls else None
             )
-        except (OSError, TimeoutError) as exc:
+        except OSError as exc:
             self._gatekeeper.handshake_failed(ip, f"TLS: {describe_failure(exc)}" if tls else str(exc))
-            return None
+            return False
         try:
             async with asyncio.timeout_at(deadline):
                 await handshake.head_read
@@ -177,13 +171,9 @@ class ChargerServer:
             handshake.refuse("no complete request in time", 408)
         except HeadRefused as refusal:
             handshake.refuse(refusal.reason, refusal.status)
-        except asyncio.CancelledError:
-            handshake.close()
-            raise
         if handshake.failure:
             self._gatekeeper.handshake_failed(ip, handshake.failure)
-            return None
-        return handshake
+        return not handshake.failure
 
     async def _answer(self, handshake: ServerHandshake, ip: str, tls: bool) -> None:
         engine = ServerProtocol(
@@ -224,8 +214,8 @@ class ChargerServer:
             engine.subprotocol = Subprotocol(decision.subprotocol)
             response.headers["Sec-WebSocket-Protocol"] = decision.subprotocol
         engine.send_response(response)
-        if decision.subprotocol is None:
-            # OCPP-J 3.3: complete the handshake without the header, then close.
+        if decision.close_reason:
+            # OCPP-J 3.3: no common subprotocol: complete the handshake without the header, then close.
             engine.send_close(1002, decision.close_reason[:100])
             handshake.say_goodbye(b"".join(engine.data_to_send()))
             return
@@ -257,6 +247,7 @@ class ServerHandshake(asyncio.Protocol):
     def __init__(self) -> None:
         self.head_read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting: asyncio.Task[None] | None = None  # cancelled when the peer leaves
+        self.begun = False
         self.lost = False
         self.failure = ""
         self._collector = HeadCollector()
@@ -269,8 +260,8 @@ class ServerHandshake(asyncio.Protocol):
         return self._collector.head
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are none by inheritance.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -295,6 +286,13 @@ class ServerHandshake(asyncio.Protocol):
             self.head_read.set_exception(HeadRefused("left without a request", None))
         if self.waiting is not None:
             self.waiting.cancel()
+
+    def ended(self) -> None:
+        """The task of this connection is done, however it ended."""
+        if not self.head_read.done():
+            self.head_read.cancel()
+        elif not self.head_read.cancelled():
+            self.head_read.exception()  # nobody may have waited for it
 
     def refuse(self, reason: str, status: int | None) -> None:
         """Answer `status` without asking anyone; None: just close."""

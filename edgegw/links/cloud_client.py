@@ -20,6 +20,7 @@ import ssl
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote, unquote, urlsplit
 
 from websockets.client import ClientProtocol
@@ -75,7 +76,7 @@ class CloudClient:
     ) -> None:
         """Raises ConfigFault for a CA file that cannot be used."""
         self._settings = settings or CloudSettings()
-        self._wheel = wheel or KeepAlive()
+        self._wheel = KeepAlive() if wheel is None else wheel
         self._own_wheel = wheel is None
         self._resolver = resolver or Resolver()
         self._tls: ssl.SSLContext | None = None
@@ -187,8 +188,8 @@ class ClientHandshake(asyncio.Protocol):
         return self._collector.head
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are none by inheritance.
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         try:

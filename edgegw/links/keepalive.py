@@ -54,7 +54,8 @@ class KeepAlive:
         if slot is not None:
             self._slots[slot].discard(member)
 
-    def __len__(self) -> int:
+    @property
+    def members(self) -> int:
         return len(self._slot_of)
 
     def close(self) -> None:

@@ -46,7 +46,8 @@ class LoginLimiter:
         excess = len(times) - FREE_FAILURES
         return 0.0 if excess <= 0 else min(2.0 ** (excess - 1), DELAY_MAX_S)
 
-    def __len__(self) -> int:
+    @property
+    def addresses(self) -> int:
         return len(self._failures)
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 
 TCP_KEEPALIVE_IDLE_S = 15
 TCP_KEEPALIVE_INTERVAL_S = 5
 # RFC 5482. Together with the keep-alive above, a peer whose line is dead shows in at most 45 s.
 TCP_USER_TIMEOUT_S = 30
+
+# linux/tcp.h struct tcp_info: tcpi_bytes_acked (RFC 4898), 64 bits.
+BYTES_ACKED_AT = 120
+TCP_INFO_BYTES = 136
 
 
 def tune(transport: asyncio.BaseTransport) -> None:
@@ -24,6 +29,18 @@ def tune(transport: asyncio.BaseTransport) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_S * 1000)
     except OSError:
         return  # the peer is gone already; connection_lost follows
+
+
+def bytes_acknowledged(transport: asyncio.BaseTransport) -> int:
+    """Bytes that the peer's TCP has taken so far. A peer that does not read stops taking when it is full."""
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return 0
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+    except OSError:
+        return 0
+    return int.from_bytes(info[BYTES_ACKED_AT : BYTES_ACKED_AT + 8], sys.byteorder)
 
 
 def peer_name(transport: asyncio.BaseTransport) -> str:

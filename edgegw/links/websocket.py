@@ -21,7 +21,7 @@ from websockets.protocol import Protocol, Side, State
 
 from edgegw.links import text_frames
 from edgegw.links.keepalive import KeepAlive
-from edgegw.links.sockets import peer_name, tune
+from edgegw.links.sockets import bytes_acknowledged, peer_name, tune
 from edgegw.runtime.ports import LegListener
 
 OPEN = State.OPEN
@@ -265,7 +265,7 @@ class WebSocketLeg(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._stalled = True
-        self._watch_stall(self._transport.get_write_buffer_size())
+        self._watch_stall()
         self._check_write_buffer()
 
     def resume_writing(self) -> None:
@@ -394,14 +394,14 @@ class WebSocketLeg(asyncio.Protocol):
         if waiting > self._settings.write_buffer_max_bytes:
             self.abort(f"{waiting} bytes wait for a peer that does not read them")
 
-    def _watch_stall(self, waiting: int) -> None:
+    def _watch_stall(self) -> None:
+        taken = bytes_acknowledged(self._transport)
         timeout_s = self._settings.stall_timeout_s
-        self._stall_timer = asyncio.get_running_loop().call_later(timeout_s, self._judge_stall, waiting)
+        self._stall_timer = asyncio.get_running_loop().call_later(timeout_s, self._judge_stall, taken)
 
-    def _judge_stall(self, waiting_before: int) -> None:
-        waiting = self._transport.get_write_buffer_size()
-        if waiting < waiting_before:
-            self._watch_stall(waiting)  # a slow line, not a dead one
+    def _judge_stall(self, taken_before: int) -> None:
+        if bytes_acknowledged(self._transport) > taken_before:
+            self._watch_stall()  # a slow line, not a dead one
         else:
             self.abort(f"the peer has read nothing for {self._settings.stall_timeout_s:g} s")
 

@@ -14,7 +14,6 @@ import base64
 import random
 import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -25,46 +24,18 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from edgegw.sim import commands
+from edgegw.sim.charging import Charging
 from edgegw.sim.delivery import Delivery
-from edgegw.sim.desk import V16, V21, CallRefused, Payload, subprotocol_of, timestamp
-from edgegw.sim.dialect import dialect_of, signed_text
+from edgegw.sim.desk import V21, CallRefused, Payload, subprotocol_of
+from edgegw.sim.dialect import dialect_of
+from edgegw.sim.habits import Habits
 from edgegw.sim.ledger import Ledger
-from edgegw.sim.memory import Memory, MemoryFile, Queued, Session
+from edgegw.sim.memory import MemoryFile, Queued
 from edgegw.sim.peer import FollowUp, LibraryPeer, LinkLost, OwnPeer, Peer
-from edgegw.sim.watch import Watch
 from edgegw.sim.wire_log import Context, WireLog
 
 
-@dataclass(frozen=True, slots=True)
-class Habits:
-    """How a charger behaves. Times in seconds."""
-
-    connectors: int = 1
-    engine: str = ""  # "ocpp": the package's ChargePoint; "own"; "": ocpp where it can
-    spaced: bool = True  # own engine: blanks after "," and ":"
-    id_style: str = "uuid"  # or "counter": "1", "2", ... anew from each boot
-    password: str | None = None
-    offers: tuple[str, ...] = ()  # subprotocols offered; (): its own version
-    compression: bool = False
-    message_timeout_s: float = 30.0
-    attempts_max: int = 3  # TransactionMessageAttempts
-    retry_interval_s: float = 60.0  # TransactionMessageRetryInterval
-    backoff_min_s: float = 1.0
-    backoff_max_s: float = 60.0
-    boot_retry_s: float | None = None  # None: the interval of the BootNotification answer
-    heartbeat_s: float | None = None  # None: that interval; 0: none
-    meter_interval_s: float = 10.0
-    ping_interval_s: float | None = None
-    answer_delay_s: float = 0.0  # before it answers a CALL of the cloud
-    authorize_first: bool = True
-    start_offline: bool = True  # starts without authorisation when it cannot ask
-    signed: bool = False  # signed meter values
-    power_w: int = 7400
-    energy_per_sample_wh: tuple[int, int] = (50, 400)
-    seed: int = 0
-
-
-class SimCharger(Watch):
+class SimCharger(Charging):
     """See the module. Use as `async with SimCharger("CP1", "1.6", url) as charger:`.
 
     version: "1.6", "2.0.1", "2.1" or the subprotocol; url: base, the identity is appended.
@@ -90,6 +61,7 @@ class SimCharger(Watch):
         self.habits = habits or Habits()
         self.dialect = dialect_of(self.version)
         self.ledger = ledger if isinstance(ledger, Ledger) or ledger is None else Ledger(ledger, "charger")
+        self._owns_ledger = self.ledger is not ledger
         self.file = MemoryFile(memory)
         self.delivery = Delivery(
             self, attempts_max=self.habits.attempts_max, retry_interval_s=self.habits.retry_interval_s
@@ -111,10 +83,6 @@ class SimCharger(Watch):
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # --- power --------------------------------------------------------------------------------
-
-    @property
-    def memory(self) -> Memory:
-        return self.file.memory
 
     async def start(self, reason: str = "PowerLoss", *, resume: bool = False) -> Self:
         """Power on. Transactions found in the memory are stopped with `reason`, or resumed."""
@@ -149,8 +117,10 @@ class SimCharger(Watch):
         await self.start(reason, resume=resume)
 
     async def stop(self) -> None:
-        """Power off and close an own ledger."""
+        """Power off for good and close a ledger that is its own."""
         await self.power_off()
+        if self.ledger is not None and self._owns_ledger:
+            self.ledger.close()
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -345,172 +315,15 @@ class SimCharger(Watch):
             for number in self.dialect.status_connectors(self.habits.connectors):
                 if connector in (None, number):
                     self._reported.pop(number, None)
-                    self.spawn(self._quietly(self._report_status(number)))
+                    self.spawn(self._quietly(self._report_status, number))
         elif action == "Heartbeat":
-            self.spawn(self._quietly(self._try_call("Heartbeat", {})))
+            self.spawn(self._quietly(self._try_call, "Heartbeat", {}))
         elif action == "MeterValues":
             for session in self.memory.sessions.values():
                 if connector in (None, session.connector):
                     self.sample(session.connector)
 
-    async def _quietly(self, work: Coroutine[Any, Any, Any]) -> None:
-        try:
-            await work
-        except LinkLost:
-            return
-
-    # --- connectors ---------------------------------------------------------------------------
-
-    def status(self, connector: int) -> str:
-        return self._statuses.get(connector, "Available")
-
-    def _set_status(self, connector: int, status: str) -> None:
-        self._statuses[connector] = status
-        if self.online:
-            self.spawn(self._quietly(self._report_status(connector)))
-
-    async def _report_status(self, connector: int) -> None:
-        status = self.status(connector)
-        if self._reported.get(connector) == status or not self.accepted:
-            return
-        self._reported[connector] = status
-        try:
-            await self._try_call("StatusNotification", self.dialect.status(connector, status, timestamp()))
-        except LinkLost:
-            self._reported.pop(connector, None)
-            raise
-
-    def set_available(self, connector: int, available: bool) -> None:
-        """ChangeAvailability; connector 0 means all of them."""
-        for number in [connector] if connector else range(self.habits.connectors + 1):
-            if available and number in self.memory.unavailable:
-                self.memory.unavailable.remove(number)
-            elif not available and number not in self.memory.unavailable:
-                self.memory.unavailable.append(number)
-            if number not in self.memory.sessions:
-                self._set_status(number, "Available" if available else "Unavailable")
-        self.file.save()
-
-    # --- charging -----------------------------------------------------------------------------
-
-    async def charge(
-        self, connector: int = 1, id_tag: str = "TAG1", samples: int | None = 3, **start: Any
-    ) -> Session | None:
-        """A whole transaction: authorise, start, `samples` meter values (None: until asked to stop),
-        stop. None when it was not authorised; the session (perhaps cut short) otherwise."""
-        session = await self.begin(connector, id_tag, **start)
-        if session is not None:
-            await self._charge_on(session, samples)
-        return session
-
-    async def _charge_on(self, session: Session, samples: int | None) -> None:
-        boot, taken = self.memory.boot, 0
-        while samples is None or taken < samples:
-            if await self._stop_wished(session, boot):
-                break
-            self.sample(session.connector)
-            taken += 1
-        if self.memory.boot == boot and self.powered and self.session(session.connector) is session:
-            self.finish(session.connector, self._stop_wishes.pop(session.name, "Local"))
-
-    async def _stop_wished(self, session: Session, boot: int) -> bool:
-        """Wait one meter interval; True when the transaction ends here or has been ended."""
-
-        def over() -> bool:
-            ended = self.session(session.connector) is not session or self.memory.boot != boot
-            return ended or session.name in self._stop_wishes or not self.powered
-
-        try:
-            await self.wait_for(over, self.habits.meter_interval_s)
-        except TimeoutError:
-            return False
-        return True
-
-    def session(self, connector: int) -> Session | None:
-        return self.memory.sessions.get(connector)
-
-    def free(self, connector: int) -> bool:
-        taken = connector in self.memory.sessions or connector in self.memory.unavailable
-        return 1 <= connector <= self.habits.connectors and not taken and 0 not in self.memory.unavailable
-
-    async def begin(
-        self,
-        connector: int,
-        id_tag: str,
-        *,
-        remote_start_id: int | None = None,
-        authorize: bool | None = None,
-    ) -> Session | None:
-        """Plug in, authorise and queue the start. None when not authorised or not free."""
-        if not self.free(connector):
-            return None
-        self._set_status(connector, "Preparing")
-        ask = self.habits.authorize_first if authorize is None else authorize
-        if ask and not await self._authorized(id_tag):
-            self._set_status(connector, "Available")
-            return None
-        if not self.powered or not self.free(connector):
-            return None
-        register = self.memory.registers_wh.setdefault(connector, self.rng.randint(10_000, 90_000))
-        session = Session(
-            name=uuid.uuid4().hex[:12],
-            connector=connector,
-            id_tag=id_tag,
-            start_wh=register,
-            tx="" if self.version == V16 else str(uuid.uuid4()),
-            remote_start_id=remote_start_id,
-        )
-        self.memory.sessions[connector] = session
-        self._queue(session, self.dialect.start_action, self.dialect.start(session, timestamp()), register)
-        self._set_status(connector, "Charging")
-        self._event("started", connector=connector, id_tag=id_tag, session=session.name)
-        return session
-
-    async def _authorized(self, id_tag: str) -> bool:
-        try:
-            answer = await self.call("Authorize", self.dialect.authorize(id_tag))
-        except (LinkLost, TimeoutError):
-            return self.habits.start_offline and self.powered
-        except CallRefused:
-            return False
-        return self.dialect.tag_status(answer) == "Accepted"
-
-    def sample(self, connector: int) -> None:
-        """Charge on a little and queue the meter values."""
-        session = self.memory.sessions[connector]
-        register = self.memory.registers_wh[connector] + self.rng.randint(*self.habits.energy_per_sample_wh)
-        self.memory.registers_wh[connector] = register
-        when = timestamp()
-        signed = self._signed(register, when)
-        payload = self.dialect.meter(session, when, register, self.habits.power_w, signed)
-        self._queue(session, self.dialect.meter_action, payload, register)
-        self._event("sample", connector=connector, register_wh=register)
-
-    def finish(self, connector: int, reason: str = "Local") -> None:
-        """Stop the transaction of a connector and queue the stop. reason: the 1.6 word for it."""
-        session = self.memory.sessions.pop(connector)
-        register = self.memory.registers_wh[connector]
-        when = timestamp()
-        payload = self.dialect.stop(session, when, register, reason, self._signed(register, when))
-        self._queue(session, self.dialect.stop_action, payload, register, ends=True)
-        self._set_status(connector, "Unavailable" if connector in self.memory.unavailable else "Available")
-        self._event("stopped", connector=connector, reason=reason, energy_wh=register - session.start_wh)
-
-    def wish_stop(self, session: Session, reason: str) -> None:
-        """Ask the task that charges this transaction on (`charge`) to stop it now."""
-        self._stop_wishes[session.name] = reason
-        self._happened()
-
-    def _signed(self, register_wh: int, when: str) -> str | None:
-        return signed_text(self.identity, register_wh, when) if self.habits.signed else None
-
-    def _queue(
-        self, session: Session, action: str, payload: Payload, energy_wh: int, *, ends: bool = False
-    ) -> None:
-        if self.version != V16 and not self.connected:
-            payload["offline"] = True
-        message = Queued(action=action, payload=payload, session=session.name, energy_wh=energy_wh, ends=ends)
-        self.delivery.add(message)
+    # --- delivery -----------------------------------------------------------------------------
 
     async def ready_to_send(self) -> None:
         await self.wait_for(lambda: self.online, timeout_s=None)

@@ -22,7 +22,9 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from edgegw.sim.charger import Habits
+import uvloop
+
+from edgegw.sim.habits import Habits
 from edgegw.sim.lines import open_stdin, say
 from edgegw.sim.site import SimSite, Traffic
 
@@ -158,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-cars", action="store_true", help="start transactions on command only")
     parser.add_argument("--quiet", action="store_true", help="no events on stdout")
     parser.add_argument("--no-stdin", action="store_true")
-    asyncio.run(_run(parser.parse_args(arguments)))
+    uvloop.run(_run(parser.parse_args(arguments)))
     return 0
 
 

@@ -12,12 +12,10 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import sys
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self, cast
@@ -30,60 +28,33 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from edgegw.sim.cloud_faults import EVERY_ACTION, CloseBeforeAnswer, CloudFaults, HandshakeRefusal, Refusal
+from edgegw.sim.cloud_faults import CloudFaults, Troubles
+from edgegw.sim.cloud_socket import (
+    CloudConnection,
+    NotConnected,
+    Received,
+    bound,
+    break_connection,
+    dumps,
+    frame_bytes,
+    offered,
+)
 from edgegw.sim.desk import (
     V16,
     VERSIONS,
     CallRefused,
     Desk,
     Payload,
-    Registration,
     energy_of,
     transaction_of,
 )
-from edgegw.sim.ledger import Ledger
-from edgegw.sim.watch import Watch
+from edgegw.sim.ledger import Ledger, read
+from edgegw.sim.watch import Watch, settle
 
 CALL, CALLRESULT, CALLERROR, CALLRESULTERROR, SEND = 2, 3, 4, 5, 6
 
 
-class NotConnected(CallRefused):
-    """The charger has no connection to the cloud, or lost it before it answered."""
-
-    def __init__(self, identity: str) -> None:
-        super().__init__("NotConnected", identity)
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One CALL or SEND as the cloud got it."""
-
-    identity: str
-    action: str
-    id: str
-    payload: Payload
-    raw: str
-    conn: int
-
-
-@dataclass(slots=True)
-class CloudConnection:
-    """One connection, also after its end. `authorization` is the header as it came."""
-
-    ws: ServerConnection
-    number: int
-    identity: str
-    raw_segment: str
-    path: str
-    offered: tuple[str, ...]
-    subprotocol: str | None
-    authorization: str | None
-    open: bool = True
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    pending: dict[str, tuple[str, asyncio.Future[Payload]]] = field(default_factory=dict)
-
-
-class SimCloud(Watch):
+class SimCloud(Troubles, Watch):
     """See the module. Use as `async with SimCloud(ledger=...) as cloud:`.
 
     ledger: a path, a Ledger or None. path: chargers dial `cloud.url + "/" + identity`.
@@ -116,14 +87,29 @@ class SimCloud(Watch):
         self.refused_handshakes = 0
         self._compression, self._ping_interval_s, self._keep = compression, ping_interval_s, keep
         self._next_conn = self.ledger.last_conn if self.ledger else 0
+        if self.ledger is not None and self.ledger.last_n:
+            self._remember(self.ledger.path)
         self._server: Server | None = None
         self._holder: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def _remember(self, path: Path) -> None:
+        """Go on with the transaction ids of an earlier life of this ledger."""
+        starts: dict[tuple[int, str], Payload] = {}
+        highest = 0
+        for entry in read(path):
+            if entry.kind == "received_call" and entry.action == "StartTransaction":
+                starts[entry.conn, entry.id] = orjson.loads(entry.raw)[3]
+            elif entry.kind == "sent_result" and (entry.conn, entry.id) in starts and entry.tx:
+                highest = max(highest, int(entry.tx))
+                self.desk.remember(entry.who, entry.id, starts.pop((entry.conn, entry.id)), int(entry.tx))
+        if highest >= self.desk.first_transaction_id:
+            self.desk.assign_from(highest + 1)
+
     # --- life ---------------------------------------------------------------------------------
 
     async def start(self) -> Self:
-        self._holder = _bound(self.host, self.port)
+        self._holder = bound(self.host, self.port)
         self.port = self._holder.getsockname()[1]
         await self._listen()
         return self
@@ -149,7 +135,7 @@ class SimCloud(Watch):
         return f"ws://{self.host}:{self.port}{self.path}"
 
     async def _listen(self) -> None:
-        listener = _bound(self.host, self.port)
+        listener = bound(self.host, self.port)
         self._server = await serve(
             self._serve,
             sock=listener,
@@ -186,45 +172,6 @@ class SimCloud(Watch):
     def drop(self, identity: str) -> None:
         """Break one charger's connection. Raises NotConnected."""
         self._connection(identity).ws.transport.abort()
-
-    def slow(self, seconds: float) -> None:
-        """Wait before each answer, one after the other on a connection. 0 ends it."""
-        self.faults.slow_s = seconds
-
-    def late(self, seconds: float) -> None:
-        """Answer that much later while going on to read. 0 ends it."""
-        self.faults.late_s = seconds
-
-    def refuse(self, action: str, code: str = "InternalError", times: int = -1) -> None:
-        """Answer the next `times` CALLs of `action` ("all": any) with CALLERROR; 0 ends it."""
-        self.faults.refusals.pop(action, None)
-        if times:
-            self.faults.refusals[action] = Refusal(code, times)
-
-    def silence(self, action: str = EVERY_ACTION) -> None:
-        """Never answer `action` until `speak`."""
-        self.faults.silent.add(action)
-
-    def speak(self) -> None:
-        self.faults.silent.clear()
-
-    def refuse_handshake(self, status: int | None, retry_after_s: float | None = None) -> None:
-        """Answer handshakes with an HTTP status; None ends it."""
-        self.faults.handshake = None if status is None else HandshakeRefusal(status, retry_after_s)
-
-    def close_before_answer(
-        self, times: int = 1, *, answer_bytes: int = 0, action: str = EVERY_ACTION
-    ) -> None:
-        """Take the next `times` CALLs in, then break the connection after `answer_bytes` of the
-        answer's WebSocket frame."""
-        self.faults.closing = CloseBeforeAnswer(times, answer_bytes, action) if times else None
-
-    def registration(self, identity: str | None, status: str, interval: int = 300) -> None:
-        """What BootNotification is answered with; identity None: for all others."""
-        if identity is None:
-            self.desk.registration = Registration(status, interval)
-        else:
-            self.desk.registrations[identity] = Registration(status, interval)
 
     # --- what it saw --------------------------------------------------------------------------
 
@@ -304,7 +251,7 @@ class SimCloud(Watch):
             identity=unquote(segment),
             raw_segment=segment,
             path=request.path,
-            offered=_offered(request),
+            offered=offered(request),
             subprotocol=ws.subprotocol,
             authorization=request.headers.get("Authorization"),
         )
@@ -377,7 +324,7 @@ class SimCloud(Watch):
         if closing is not None:
             facts = {"id": message_id, "action": action, "tx": tx, "raw": answer}
             self._note(connection.identity, "answer_cut", connection, **facts)
-            _break(connection.ws, _frame_bytes(answer)[: closing.answer_bytes])
+            break_connection(connection.ws, frame_bytes(answer)[: closing.answer_bytes])
             return
         if self.faults.late_s:
             self._spawn(self._send_answer(connection, answer, message_id, action, tx, self.faults.late_s))
@@ -395,10 +342,10 @@ class SimCloud(Watch):
             version = connection.subprotocol or V16
             result = self.desk.answer(connection.identity, version, action, payload, message_id)
         except CallRefused as error:
-            return _dumps([CALLERROR, message_id, error.code, error.description, {}]), ""
+            return dumps([CALLERROR, message_id, error.code, error.description, {}]), ""
         except (KeyError, TypeError) as error:
-            return _dumps([CALLERROR, message_id, "InternalError", f"no sense: {error!r}"[:255], {}]), ""
-        return _dumps([CALLRESULT, message_id, result]), transaction_of(action, result)
+            return dumps([CALLERROR, message_id, "InternalError", f"no sense: {error!r}"[:255], {}]), ""
+        return dumps([CALLRESULT, message_id, result]), transaction_of(action, result)
 
     async def _send_answer(
         self, connection: CloudConnection, answer: str, message_id: str, action: str, tx: str, delay_s: float
@@ -429,7 +376,7 @@ class SimCloud(Watch):
         """
         connection = self._connection(identity)
         message_id = message_id or str(uuid.uuid4())
-        text = _dumps([CALL, message_id, action, payload])
+        text = dumps([CALL, message_id, action, payload])
         async with connection.lock:  # one outstanding CALL per direction
             return await self._exchange(connection, message_id, action, text, timeout_s)
 
@@ -449,6 +396,7 @@ class SimCloud(Watch):
             raise
         finally:
             connection.pending.pop(message_id, None)
+            settle(future)
 
     async def send_text(self, identity: str, text: str) -> None:
         """Send any text as it is: bad frames, SEND, stray answers. Raises NotConnected."""
@@ -495,45 +443,6 @@ class SimCloud(Watch):
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A bound TCP socket. SO_REUSEPORT lets one that never listens keep the number while the cloud is
-    cut, so that no other process can take it."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind((host, port))
-    return sock
-
-
-def _offered(request: Request) -> tuple[str, ...]:
-    lists = request.headers.get_all("Sec-WebSocket-Protocol")
-    return tuple(name.strip() for name in ",".join(lists).split(",") if name.strip())
-
-
-def _dumps(frame: list[Any]) -> str:
-    try:
-        return orjson.dumps(frame).decode()
-    except TypeError:  # integers beyond 64 bits, lone surrogates
-        return json.dumps(frame, separators=(",", ":"))
-
-
-def _break(ws: ServerConnection, last: bytes) -> None:
-    """End the TCP connection in mid-frame, after these bytes."""
-    if last:
-        ws.transport.write(last)
-        ws.transport.close()  # abort could take the bytes back
-    else:
-        ws.transport.abort()
-
-
-def _frame_bytes(text: str) -> bytes:
-    """An unmasked final text frame (RFC 6455 5.2)."""
-    data = text.encode()
-    if len(data) < 126:
-        return bytes((0x81, len(data))) + data
-    return bytes((0x81, 126)) + len(data).to_bytes(2, "big") + data
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import uvloop
+
 from edgegw.sim.cloud import SimCloud
 from edgegw.sim.cloud_faults import EVERY_ACTION
 from edgegw.sim.desk import CallRefused, Desk
@@ -161,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-stdin", action="store_true")
     parser.add_argument("--naive", action="store_true", help="take a message that comes twice for two")
     parser.add_argument("--first-transaction-id", type=int, default=1)
-    asyncio.run(_run(parser.parse_args(arguments)))
+    uvloop.run(_run(parser.parse_args(arguments)))
     return 0
 
 

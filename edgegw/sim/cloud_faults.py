@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edgegw.sim.desk import Desk, Registration
+
 EVERY_ACTION = "all"
 
 
@@ -60,3 +62,49 @@ class CloudFaults:
         if closing.times == 0:
             self.closing = None
         return closing
+
+
+class Troubles:
+    """The settings as a person or a test gives them; base of `SimCloud`."""
+
+    faults: CloudFaults
+    desk: Desk
+
+    def slow(self, seconds: float) -> None:
+        """Wait before each answer, one after the other on a connection. 0 ends it."""
+        self.faults.slow_s = seconds
+
+    def late(self, seconds: float) -> None:
+        """Answer that much later while going on to read. 0 ends it."""
+        self.faults.late_s = seconds
+
+    def refuse(self, action: str, code: str = "InternalError", times: int = -1) -> None:
+        """Answer the next `times` CALLs of `action` ("all": any) with CALLERROR; 0 ends it."""
+        self.faults.refusals.pop(action, None)
+        if times:
+            self.faults.refusals[action] = Refusal(code, times)
+
+    def silence(self, action: str = EVERY_ACTION) -> None:
+        """Never answer `action` until `speak`."""
+        self.faults.silent.add(action)
+
+    def speak(self) -> None:
+        self.faults.silent.clear()
+
+    def refuse_handshake(self, status: int | None, retry_after_s: float | None = None) -> None:
+        """Answer handshakes with an HTTP status; None ends it."""
+        self.faults.handshake = None if status is None else HandshakeRefusal(status, retry_after_s)
+
+    def close_before_answer(
+        self, times: int = 1, *, answer_bytes: int = 0, action: str = EVERY_ACTION
+    ) -> None:
+        """Take the next `times` CALLs in, then break the connection after `answer_bytes` of the
+        answer's WebSocket frame."""
+        self.faults.closing = CloseBeforeAnswer(times, answer_bytes, action) if times else None
+
+    def registration(self, identity: str | None, status: str, interval: int = 300) -> None:
+        """What BootNotification is answered with; identity None: for all others."""
+        if identity is None:
+            self.desk.registration = Registration(status, interval)
+        else:
+            self.desk.registrations[identity] = Registration(status, interval)

@@ -130,6 +130,10 @@ class Desk:
         self._given[identity, message_id] = (content, assigned)
         return assigned
 
+    def remember(self, identity: str, message_id: str, payload: Payload, assigned: int) -> None:
+        """A StartTransaction that was answered in an earlier life."""
+        self._given[identity, message_id] = (repr(payload), assigned)
+
 
 _EMPTY_16 = (
     "MeterValues",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
+from msgspec import structs
 
 from edgegw.errors import EdgegwError
 
@@ -79,8 +80,15 @@ class Ledger:
     def write(self, who: str, kind: str, **facts: Any) -> Entry:
         """Append one fact. It is in the kernel when this returns. Raises OSError."""
         self.last_n += 1
+        for name in ("id", "action"):
+            if not isinstance(facts.get(name, ""), str):
+                facts[name] = repr(facts[name])  # a bad frame; its text is in `raw`
         entry = Entry(n=self.last_n, at=self._clock(), side=self.side, who=who, kind=kind, **facts)
-        line = self._encode(entry) + b"\n"
+        try:
+            line = self._encode(entry) + b"\n"
+        except UnicodeEncodeError:  # lone surrogates in a decoded field
+            entry = Entry(**{name: _encodable(value) for name, value in structs.asdict(entry).items()})
+            line = self._encode(entry) + b"\n"
         written = os.write(self._fd, line)
         if written != len(line):
             raise LedgerFault(f"{self.path}: wrote {written} of {len(line)} bytes; the disk is full")
@@ -100,6 +108,10 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _encodable(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _cut_torn_line(path: Path) -> None:

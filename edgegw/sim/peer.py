@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from edgegw.errors import EdgegwError
 from edgegw.sim.desk import CallRefused, Payload
 from edgegw.sim.library import Library
+from edgegw.sim.watch import settle
 from edgegw.sim.wire_log import CALL, CALLERROR, CALLRESULT, Context, WireLog
 
 FollowUp = Callable[[], None]
@@ -69,6 +70,7 @@ class OwnPeer:
                 return await asyncio.wait_for(future, self._timeout_s)
             finally:
                 del self._pending[message_id], self._wire.contexts[message_id]
+                settle(future)
                 self._wire.answers.pop(message_id, None)
 
     async def _send(self, frame: list[Any]) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from edgegw.sim.charger import Habits, SimCharger
+from edgegw.sim.charger import SimCharger
+from edgegw.sim.habits import Habits
 from edgegw.sim.watch import Watch
 
 OnEvent = Callable[[str, str, dict[str, Any]], None]
@@ -89,8 +90,6 @@ class SimSite(Watch):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for charger in self.chargers.values():
             await charger.stop()
-            if charger.ledger:
-                charger.ledger.close()
 
     async def __aenter__(self) -> Self:
         return await self.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 
 class Watch:
@@ -37,3 +38,9 @@ class Watch:
         for condition, done in self._watchers:
             if not done.done() and condition():
                 done.set_result(None)
+
+
+def settle(future: asyncio.Future[Any]) -> None:
+    """Nobody waits for this any more: cancel it, or take its exception so that nobody complains."""
+    if not future.cancel() and not future.cancelled():
+        future.exception()

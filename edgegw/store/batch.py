@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import assert_never
 
 from edgegw.core.records import Append, Discard, RowState, SaveDocument, SaveTransaction, Settle, StoreOp
 from edgegw.errors import StoreFault
@@ -58,6 +59,8 @@ class Call:
                 self.documents[op.kind, op.charger, op.key] = rows.document_values(op)
             case SaveTransaction(record=record):
                 self.transactions[record.charger, record.id] = rows.transaction_values(record, now)
+            case _:
+                assert_never(op)
 
     def _step(self, step: Step, values: Values) -> None:
         self.durable = True
@@ -70,7 +73,7 @@ def encode(ops: Sequence[StoreOp], done: asyncio.Future[None], now: float) -> Ca
     try:
         for op in ops:
             call.add(op, now)
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, AssertionError) as error:
         raise StoreFault(f"not a store operation as edgegw.core.records has them: {error}") from error
     return call
 

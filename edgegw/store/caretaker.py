@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -23,8 +24,7 @@ from edgegw.store.session import Session
 log = logging.getLogger(__name__)
 
 TEND_EVERY_S: Final = 1.0
-LOG_BYTES_MAX: Final = 4 * 1024 * 1024  # a longer write-ahead log is moved into the database at once
-CHECKPOINT_EVERY_S: Final = 60.0  # a shorter one now and then: what is in the log is at risk as a whole
+CHECKPOINT_EVERY_S: Final = 60.0  # what is in the write-ahead log is at risk as a whole: keep it short
 PRUNE_EVERY_S: Final = 3600.0
 CHUNK_ROWS: Final = 500
 VACUUM_PAGES: Final = 256
@@ -39,12 +39,11 @@ class Caretaker:
         self._reader = reader
         self._retention_s = retention_s
         self._checkpoint_due_s = CHECKPOINT_EVERY_S
-        self._prune_due_s = 0.0
+        self._prune_due_s = VERIFY_AFTER_S
+        self._verify_due_s = VERIFY_AFTER_S
 
     async def run(self) -> None:
         """The caretaker's task, for life; ends when the store breaks."""
-        await asyncio.sleep(VERIFY_AFTER_S)
-        await self._try(self.verify(whole_file=self._session.directory.sizes()[0] <= CHECK_BYTES_MAX))
         while not self._session.broken:
             await asyncio.sleep(TEND_EVERY_S)
             await self._try(self.tend(TEND_EVERY_S))
@@ -61,22 +60,20 @@ class Caretaker:
         self._session.restore_reserve()
         self._checkpoint_due_s -= passed_s
         self._prune_due_s -= passed_s
-        log_bytes = self._session.directory.sizes()[1]
-        if log_bytes > LOG_BYTES_MAX or (log_bytes and self._checkpoint_due_s <= 0):
+        if self._checkpoint_due_s <= 0 and self._session.directory.sizes()[1]:
             await self.checkpoint()
+        self._verify_due_s -= passed_s
+        if self._verify_due_s <= 0:
+            self._verify_due_s = math.inf
+            await self.verify(whole_file=self._session.directory.sizes()[0] <= CHECK_BYTES_MAX)
         if self._prune_due_s <= 0:
             self._prune_due_s = PRUNE_EVERY_S
             await self.prune(self._session.wall())
 
     async def checkpoint(self) -> None:
         self._checkpoint_due_s = CHECKPOINT_EVERY_S
-        async with self._session.turn() as database:
-            try:
-                if not await database.checkpoint():
-                    log.warning("store: another process reads edgegw.db and keeps its log from shrinking")
-            except sqlite3.Error as error:
-                # Nothing is lost: the log still has it all. A full or failing disk shows at the next commit.
-                log.error("store: the write-ahead log could not be moved into the database: %s", error)
+        async with self._session.turn():
+            await self._session.checkpoint()
 
     # --- retention --------------------------------------------------------------------------------
 
@@ -116,9 +113,11 @@ class Caretaker:
             try:
                 before = database.total_changes
                 await database.transaction(found)
-                return database.total_changes - before
+                changed = database.total_changes - before
             except sqlite3.Error as error:
                 raise StoreFault(f"the store could not be tidied: {error}") from error
+            await self._session.shorten_log()
+            return changed
 
     # --- looking at itself ------------------------------------------------------------------------
 

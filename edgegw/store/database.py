@@ -30,9 +30,9 @@ APPLICATION_ID: Final = 0x65647731  # "edw1"
 JOURNAL_SIZE_LIMIT: Final = 16 * 1024 * 1024
 CACHE_KIB: Final = 8 * 1024
 
-# In this order: auto_vacuum counts only before the first page is written.
+# On a new file this comes before anything that writes a page, later it has no effect.
+AUTO_VACUUM: Final = "PRAGMA auto_vacuum = INCREMENTAL"  # on a file that has it this would be a write
 PRAGMAS: Final = (
-    "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # NORMAL loses the last commits in a power cut
     "PRAGMA foreign_keys = ON",
@@ -70,9 +70,11 @@ class Database:
         self._connection = connection
 
     @classmethod
-    async def connect(cls, path: Path, *, read_only: bool = False, immutable: bool = False) -> Database:
-        """Open `path`, which must exist unless its directory is to get a new one. Raises sqlite3.Error."""
-        if not read_only:
+    async def connect(
+        cls, path: Path, *, new: bool = False, read_only: bool = False, immutable: bool = False
+    ) -> Database:
+        """Open `path`. Raises sqlite3.Error."""
+        if new:
             _make_private(path)
         uri = _uri(path, read_only, immutable)
         connection = await aiosqlite.connect(uri, uri=True, isolation_level=None)
@@ -80,6 +82,8 @@ class Database:
         try:
             # Text comes as bytes: a row whose text is broken must reach its checksum.
             connection.text_factory = bytes
+            if new:
+                await self.fetch(AUTO_VACUUM)
             for pragma in READ_ONLY_PRAGMAS if read_only else PRAGMAS:
                 await self.fetch(pragma)
         except BaseException:
@@ -187,7 +191,7 @@ async def migrate(database: Database, current: int) -> None:
 
 async def build(path: Path) -> Database:
     """A new, empty database with the newest schema. Raises sqlite3.Error."""
-    database = await Database.connect(path)
+    database = await Database.connect(path, new=True)
     await database.fetch(f"PRAGMA application_id = {APPLICATION_ID}")
     await migrate(database, 0)
     return database

@@ -216,6 +216,8 @@ class StoreDirectory:
 
         Returns where the damaged one is, None if there was none left to move.
         """
+        self.mark("closed")  # for the one that comes in
+        self.previous_state = "closed"
         aside = self._free_name(now)
         for suffix in (SHM, WAL, ""):
             source = self.beside(suffix)

@@ -39,6 +39,7 @@ class Journal:
         self._reader = Reader(session)
         self._caretaker = Caretaker(session, self._reader, retention_s)
         self._loop = asyncio.get_running_loop()
+        self._closed = False
         self._tasks = Tasks()
         self._writing = self._tasks.spawn(self._writer.run(), "store writer")
         self._tasks.spawn(self._caretaker.run(), "store caretaker")
@@ -75,8 +76,9 @@ class Journal:
 
     async def close(self) -> None:
         """Write what was asked for before, then leave one complete file. Safe to call twice."""
-        if self._writer.stopped:
+        if self._closed:
             return
+        self._closed = True
         self._writer.stop()
         await asyncio.wait([self._writing])
         await self._tasks.cancel()
@@ -139,6 +141,11 @@ class Journal:
     def queued_ops(self) -> int:
         """Operations that wait for the writer."""
         return self._writer.queued_ops
+
+    @property
+    def commits(self) -> int:
+        """Transactions since the start; rows by commits is how well callers share them."""
+        return self._writer.commits
 
     async def counts(self) -> StoreCounts:
         return await self._reader.counts()

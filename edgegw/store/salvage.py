@@ -105,8 +105,8 @@ async def _copy_all(directory: StoreDirectory, new: Database, now: float) -> tup
         return counts, True
     try:
         unreadable = False
-        for table in TABLES:
-            reader = _Reader(old, table.select)
+        for table in await _present(old, counts):
+            reader = _Reader(old, table)
             async for chunk in reader.chunks():
                 await _copy_chunk(new, table, chunk, counts, now)
             unreadable |= reader.damaged
@@ -114,6 +114,11 @@ async def _copy_all(directory: StoreDirectory, new: Database, now: float) -> tup
         return counts, unreadable
     finally:
         await old.close()
+
+
+async def _present(old: Database, counts: dict[str, int]) -> list[_Table]:
+    names = {name for (name,) in await old.fetch("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    return [table for table in TABLES if table.name.encode() in names]
 
 
 async def _open_damaged(directory: StoreDirectory) -> Database:
@@ -161,9 +166,10 @@ async def _copy_marks(old: Database, new: Database) -> None:
 class _Reader:
     """Every row of one table that SQLite can still reach, in chunks, each row once."""
 
-    def __init__(self, database: Database, select: str) -> None:
+    def __init__(self, database: Database, table: _Table) -> None:
         self._database = database
-        self._forward = select
+        self._range = statements.ID_RANGE.get(table.name, "")
+        self._forward = select = table.select
         self._backward = select.replace("id > ?", "id < ?").replace("ORDER BY id", "ORDER BY id DESC")
         self._between = select.replace("id > ?", "id BETWEEN ? AND ?")
         self._probes = 0
@@ -182,8 +188,13 @@ class _Reader:
                 return
             yield chunk
             high = chunk[-1][0]
-        async for chunk in self._halves(low + 1, high - 1):
+        first, last = await self._ids()
+        async for chunk in self._halves(max(low + 1, first), min(high - 1, last)):
             yield chunk
+
+    async def _ids(self) -> tuple[int, int]:
+        found = await self._read(self._range, ()) if self._range else None
+        return (found[0][0], found[0][1]) if found and isinstance(found[0][0], int) else (1, PROBES_MAX)
 
     async def _halves(self, low: int, high: int) -> AsyncIterator[list[Values]]:
         stretches = [(low, high)]

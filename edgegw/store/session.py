@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -29,7 +29,8 @@ from edgegw.store.salvage import Salvage
 
 log = logging.getLogger(__name__)
 
-CORRUPTIONS = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+LOG_BYTES_MAX: Final = 4 * 1024 * 1024  # 1,000 pages, SQLite's own figure for an automatic checkpoint
+CORRUPTIONS: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 AlarmKind = Literal["corrupt", "quarantined", "disk_full", "disk_recovered", "unknown_outcome", "broken"]
 
@@ -189,6 +190,20 @@ class Session:
             ) from error
         self.directory.mark("open")
 
+    async def shorten_log(self) -> None:
+        """After a transaction. The caller has the turn."""
+        if not self.broken and self.directory.sizes()[1] > LOG_BYTES_MAX:
+            await self.checkpoint()
+
+    async def checkpoint(self) -> None:
+        """Move the write-ahead log into the database. The caller has the turn."""
+        try:
+            if not await self.database.checkpoint():
+                log.warning("store: another process reads edgegw.db and keeps its log from shrinking")
+        except sqlite3.Error as error:
+            # Nothing is lost: the log still has it all. A full or failing disk shows at the next commit.
+            log.error("store: the write-ahead log could not be moved into the database: %s", error)
+
     # --- damage -----------------------------------------------------------------------------------
 
     async def rebuild(self, reason: str) -> None:
@@ -197,6 +212,7 @@ class Session:
         try:
             found = await self._salvage(reason, self.wall())
             self._database = await Database.connect(self.directory.database)
+            await self._begin_life()
         except (StoreFault, sqlite3.Error) as error:
             self.fail(f"the damaged store could not be rebuilt: {error}")
             raise StoreFault(self.broken) from error
@@ -230,7 +246,7 @@ class Session:
             # more, into the database, and the log starts again.
             if not await self._database.checkpoint():
                 raise sqlite3.OperationalError("the write-ahead log could not be moved into the database")
-            await self._database.transaction([(statements.SET_META, [("opened_at", str(self.wall()))])])
+            await self._begin_life()
         except (sqlite3.Error, Damaged, StoreFault) as error:
             await self._drop()
             self.fail(f"{reason}; opening it again failed: {error}")
@@ -242,8 +258,13 @@ class Session:
         self._on_broken(reason)
 
     async def _drop(self) -> None:
+        """Close the connection. SQLite may remove its log, so the lock file stops promising one first."""
         database, self._database = self._database, None
         if database is not None:
+            try:
+                self.directory.mark("closing")
+            except StoreFault as fault:
+                log.error("store: %s", fault)
             await database.close()
 
     # --- space ------------------------------------------------------------------------------------
@@ -273,7 +294,6 @@ class Session:
         """Leave the database complete in one file. The lock goes last."""
         async with self._lock:
             if self._database is not None:
-                self.directory.mark("closing")
                 await self._drop()
                 if not self.directory.beside(WAL).exists():
                     self.directory.mark("closed")

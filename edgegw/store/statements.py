@@ -145,12 +145,21 @@ DELETE_BAD: Final = {
     "document": "DELETE FROM document WHERE id = ?",
     "transaction_record": "DELETE FROM transaction_record WHERE id = ?",
 }
+# The range of row ids as an index knows it, for tables whose own pages are damaged.
+ID_RANGE: Final = {
+    "journal": "SELECT min(id), max(id) FROM journal INDEXED BY journal_state WHERE state > ''",
+    "document": "SELECT min(id), max(id) FROM document INDEXED BY document_key WHERE charger >= ''",
+    "transaction_record": (
+        "SELECT min(id), max(id) FROM transaction_record INDEXED BY transaction_running WHERE running >= 0"
+    ),
+}
 NOT_INDEXED: Final = (
     "SELECT j.id FROM journal j NOT INDEXED WHERE j.id > ? AND j.id <= ? AND (NOT EXISTS"
     " (SELECT 1 FROM journal k INDEXED BY journal_seq"
     " WHERE k.charger = j.charger AND k.seq = j.seq AND k.id = j.id)"
     " OR j.state = 'stored' AND NOT EXISTS (SELECT 1 FROM journal k INDEXED BY journal_stored"
-    " WHERE k.state = 'stored' AND k.charger = j.charger AND k.lane = j.lane AND k.seq = j.seq AND k.id = j.id)"
+    " WHERE k.state = 'stored' AND k.charger = j.charger AND k.lane = j.lane AND k.seq = j.seq"
+    " AND k.id = j.id)"
     " OR j.state = 'parked' AND NOT EXISTS (SELECT 1 FROM journal k INDEXED BY journal_parked"
     " WHERE k.state = 'parked' AND k.charger = j.charger AND k.seq = j.seq AND k.id = j.id)) LIMIT 1"
 )

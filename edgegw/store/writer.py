@@ -64,10 +64,6 @@ class Writer:
         if call.durable:
             self._durable.set()
 
-    @property
-    def stopped(self) -> bool:
-        return self._stopping
-
     def stop(self) -> None:
         """Take no more calls; `run` returns when those it has are done."""
         self._stopping = True
@@ -81,9 +77,11 @@ class Writer:
                 self._current = self._take()
                 async with self._session.turn():
                     await self._write(self._current)
-                self._current = []
+                    self._current = []
+                    await self._session.shorten_log()
         except StoreFault as fault:  # the turn was refused: broken
             log.error("store: the writer ends: %s", fault)
+            _fail(self._current, fault)
         finally:
             if not self._stopping and not self._session.broken:
                 self._session.fail("the store's writer ended")

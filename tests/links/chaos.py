@@ -11,6 +11,7 @@
         line.drop()                   # FIN to both ends of every connection
         line.refuse = True            # new connections are closed at once
 
+`buffer_bytes` makes the receive buffer towards the upstream small, so that it soon feels a slow line.
 UP is from the client to the upstream server, DOWN the other way. Settings apply to every connection,
 those already open included. `bytes_passed[direction]` counts what went through.
 """
@@ -28,11 +29,19 @@ BOTH = (UP, DOWN)
 
 
 class ChaosProxy:
-    def __init__(self, upstream_port: int, upstream_host: str = "127.0.0.1", host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        upstream_port: int,
+        upstream_host: str = "127.0.0.1",
+        host: str = "127.0.0.1",
+        *,
+        buffer_bytes: int = 0,
+    ) -> None:
         self.port = 0
         self.host = host
         self.upstream_host = upstream_host
         self.upstream_port = upstream_port
+        self.buffer_bytes = buffer_bytes
         self.delay_s = 0.0
         self.refuse = False
         self.accepted = 0
@@ -107,7 +116,7 @@ class ChaosProxy:
             writer.close()
             return
         try:
-            up_reader, up_writer = await asyncio.open_connection(self.upstream_host, self.upstream_port)
+            up_reader, up_writer = await asyncio.open_connection(sock=await self._dial())
         except OSError:
             writer.close()
             return
@@ -116,6 +125,18 @@ class ChaosProxy:
             task = asyncio.create_task(self._pump(direction, source, sink, (writer, up_writer)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _dial(self) -> socket.socket:
+        sock = socket.socket()
+        try:
+            if self.buffer_bytes:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.buffer_bytes)
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, (self.upstream_host, self.upstream_port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     async def _pump(self, direction, source, sink, both) -> None:
         passed = 0

@@ -29,8 +29,12 @@ class Certificates:
         )  # fmt: skip
 
     def make(self, label: str, name: str = "localhost", *, not_before="", not_after="", rsa=False):
-        key_kind = ["-newkey", "rsa:2048"] if rsa else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        self._openssl("req", *key_kind, "-nodes", "-subj", f"/CN={name}", "-keyout", f"{label}.key", "-out", "csr")
+        key_kind = (
+            ["-newkey", "rsa:2048"] if rsa else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        )
+        self._openssl(
+            "req", *key_kind, "-nodes", "-subj", f"/CN={name}", "-keyout", f"{label}.key", "-out", "csr"
+        )
         kind = "IP" if name[0].isdigit() else "DNS"
         (self.directory / "ext").write_text(f"subjectAltName={kind}:{name}\n")
         if not_before or not_after:

@@ -152,7 +152,9 @@ class RawPeer:
         async with asyncio.timeout(DEADLINE_S):
             return await read_frame(self.reader)
 
-    async def upgrade(self, target: str = "/ocpp/CP1", protocol: str | None = "ocpp1.6", more: str = "") -> bytes:
+    async def upgrade(
+        self, target: str = "/ocpp/CP1", protocol: str | None = "ocpp1.6", more: str = ""
+    ) -> bytes:
         await self.say(upgrade_request(target, protocol, more))
         return await self.hear_head()
 

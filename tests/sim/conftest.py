@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from edgegw.sim.charger import Habits, SimCharger
+from edgegw.sim.charger import SimCharger
 from edgegw.sim.cloud import SimCloud
+from edgegw.sim.habits import Habits
 
 
 def _quick(**changes: Any) -> Habits:

@@ -57,6 +57,13 @@ def test_a_bad_line_in_the_middle_is_a_fault(tmp_path: Path):
         list(read(path))
 
 
+def test_what_no_encoder_takes_is_written_anyway(tmp_path: Path):
+    with Ledger(tmp_path / "a.jsonl", "cloud") as ledger:
+        ledger.write("CP1", "received_junk", id=5, action=["a"], tx="\ud800")
+    entry = next(read(tmp_path / "a.jsonl"))
+    assert (entry.id, entry.action, entry.tx) == ("5", "['a']", "\\ud800")
+
+
 def test_every_line_said_is_there_after_kill_9(tmp_path: Path):
     path = tmp_path / "a.jsonl"
     with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as writer:

@@ -1,0 +1,84 @@
+"""`edgegw status`: is the box all right? Also what a container's health check runs."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from edgegw.cli.asking import OK, REFUSED, Asking, asks_gateway
+from edgegw.cli.tables import age, facts, number, size, span
+from edgegw.control.client import ControlClient
+from edgegw.control.models import Health, QueueCounts, SiteView
+from edgegw.redaction import plain
+
+NOTICES_SHOWN = 5
+
+
+@click.command()
+@asks_gateway
+def status(client: ControlClient, asking: Asking) -> int:
+    """Say how the gateway is and what the site does.
+
+    Exit code 0: all right, a cloud that is away included (the box is there for that). 1: it cannot do its
+    work; the reason is printed. 3: it does not answer.
+    """
+    health = client.health()
+    documents = {"health": client.last}
+    if asking.url is None or asking.token_file is not None:  # without a token only health is open
+        site = client.site()
+        documents["site"] = client.last
+    else:
+        site = None
+    if asking.as_json:
+        click.echo(json.dumps(documents))
+    else:
+        click.echo(_text(health, site))
+    return REFUSED if health.status == "degraded" else OK
+
+
+def _text(health: Health, site: SiteView | None) -> str:
+    pairs = [("status", health.status), *(("", reason) for reason in health.reasons)]
+    if site is not None:
+        pairs.append(("site", f"{site.id} {site.name}".strip()))
+    pairs += [("edgegw", f"{health.version}, up {span(health.uptime_s)}"), ("cloud", _cloud(health))]
+    if site is not None:
+        pairs += _site(site)
+    pairs += [("store", _store(health)), *(("warning", warning) for warning in health.warnings)]
+    lines = [facts(pairs)]
+    if site is not None and site.notices:
+        lines += ["", "lately:", *(_notice(n.at, n.text) for n in site.notices[:NOTICES_SHOWN])]
+    return "\n".join(lines)
+
+
+def _site(site: SiteView) -> list[tuple[str, str]]:
+    chargers = site.chargers
+    connected = f"{chargers.connected} connected of {chargers.known} known"
+    running = number(site.running_transactions, "transaction")
+    return [("chargers", f"{connected}, {running} running"), ("queue", queue_words(site.queue))]
+
+
+def queue_words(queue: QueueCounts) -> str:
+    oldest = age(queue.oldest_unsent_at)
+    words = f"{queue.stored} stored, {queue.in_flight} in flight, {queue.parked} parked"
+    return f"{words}; the oldest unsent waits {oldest}" if oldest else words
+
+
+def _cloud(health: Health) -> str:
+    cloud = health.cloud
+    if cloud.mode == "standalone":
+        return "none: this box is the CSMS"
+    if cloud.mode == "away":
+        return f"away for {age(cloud.since)}"
+    return f"reached, {number(cloud.connected_legs, 'connection')}"
+
+
+def _store(health: Health) -> str:
+    store = health.store
+    if store.broken:
+        return "broken"
+    return f"{size(store.database_bytes)}, {size(store.free_disk_bytes)} free on its disk"
+
+
+def _notice(at: str, text: str) -> str:
+    return f"  {age(at):>7} ago  {plain(text)}"

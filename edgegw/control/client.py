@@ -1,0 +1,226 @@
+"""The other end of the local API: what the command line and the console use to ask a running gateway.
+
+Rules of this file:
+- Knows `control.models` and HTTP, nothing of the gateway.
+- Every way it can fail is an exception that says what to do next; none of them is httpx's.
+- Proxies and other settings of the environment do not apply: the gateway is on this machine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from edgegw import __version__
+from edgegw.control import models
+from edgegw.errors import EdgegwError
+
+VERSION_HEADER = "edgegw-version"
+TIMEOUT_S = 10.0
+CALL_TIMEOUT_S = 1860.0  # three times the longest [chargers] answer_timeout, and some
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class ControlFault(EdgegwError):
+    """Root of what this file raises."""
+
+
+class NotReachable(ControlFault):
+    """Nobody answers, or may be asked; the text says what to look at."""
+
+
+class NotUnderstood(ControlFault):
+    """Somebody answers, but not in this version's words."""
+
+
+class Silent(ControlFault):
+    """No answer in time: of the gateway, or (status 504) of the charger it asked."""
+
+
+class Refused(ControlFault):
+    """The gateway says no. `status` is HTTP's, `code` a stable name."""
+
+    def __init__(self, status: int, code: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+        self.text = text
+
+
+class ControlClient:
+    """One gateway: over its Unix socket, or over `base_url` with the token. Use as a context manager.
+
+    Answers are models; `last` is the JSON document the last one was made from.
+    """
+
+    def __init__(
+        self,
+        socket: Path | None = None,
+        *,
+        base_url: str | None = None,
+        token: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        if (socket is None) == (base_url is None):
+            raise ValueError("give a socket or a base_url")
+        self.where = str(socket or base_url)
+        self.last: Any = None
+        self._http = httpx.Client(
+            base_url=base_url or "http://edgegw",
+            transport=httpx.HTTPTransport(uds=str(socket)) if socket is not None else None,
+            headers={"authorization": f"Bearer {token}"} if token else {},
+            timeout=timeout_s,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> ControlClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    # --- questions --------------------------------------------------------------------------------
+
+    def health(self) -> models.Health:
+        return self._get(models.Health, "/v1/health")
+
+    def site(self) -> models.SiteView:
+        return self._get(models.SiteView, "/v1/site")
+
+    def chargers(self) -> models.ChargerList:
+        return self._get(models.ChargerList, "/v1/chargers")
+
+    def charger(self, identity: str) -> models.ChargerView:
+        return self._get(models.ChargerView, f"/v1/chargers/{_segment(identity)}")
+
+    def quarantine(self, identity: str) -> models.Quarantine:
+        return self._get(models.Quarantine, f"/v1/chargers/{_segment(identity)}/quarantine")
+
+    def transactions(
+        self,
+        *,
+        charger: str | None = None,
+        running: bool | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> models.TransactionList:
+        asked = _query(charger=charger, running=running, limit=limit, before=before)
+        return self._get(models.TransactionList, "/v1/transactions", asked)
+
+    def transaction(self, charger: str, transaction_id: str) -> models.TransactionView:
+        path = f"/v1/transactions/{_segment(charger)}/{_segment(transaction_id)}"
+        return self._get(models.TransactionView, path)
+
+    def queue(self) -> models.QueueView:
+        return self._get(models.QueueView, "/v1/queue")
+
+    def queue_rows(
+        self,
+        *,
+        state: str | None = None,
+        charger: str | None = None,
+        limit: int = 100,
+        before: int | None = None,
+        raw: bool = False,
+    ) -> models.QueueRows:
+        asked = _query(state=state, charger=charger, limit=limit, before=before, raw=raw)
+        return self._get(models.QueueRows, "/v1/queue/rows", asked)
+
+    # --- orders -----------------------------------------------------------------------------------
+
+    def resend(self, charger: str, seqs: list[int] | None = None) -> models.Resent:
+        body = {"charger": charger, "seqs": seqs}
+        return self._read(models.Resent, self._ask("POST", "/v1/queue/resend", json=body))
+
+    def call(
+        self,
+        charger: str,
+        action: str,
+        payload: dict[str, Any],
+        *,
+        unchecked: bool = False,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> models.CallAnswer:
+        """What the charger answered. Raises Silent when it did not, Refused when it could not be asked."""
+        path = f"/v1/chargers/{_segment(charger)}/call"
+        body = {"action": action, "payload": payload, "unchecked": unchecked}
+        return self._read(models.CallAnswer, self._ask("POST", path, json=body, timeout=timeout_s))
+
+    # --- HTTP -------------------------------------------------------------------------------------
+
+    def _get(self, model: type[T], path: str, query: dict[str, Any] | None = None) -> T:
+        return self._read(model, self._ask("GET", path, params=query))
+
+    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **request)
+        except httpx.ConnectError as error:
+            raise NotReachable(self._unreachable(error)) from error
+        except httpx.ConnectTimeout as error:
+            raise NotReachable(f"no gateway answers on {self.where}: it is too busy or hangs") from error
+        except httpx.TimeoutException as error:
+            raise Silent(f"the gateway on {self.where} did not answer in time") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NotReachable(f"the connection to {self.where} failed: {error}") from error
+
+    def _unreachable(self, error: httpx.ConnectError) -> str:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, PermissionError):
+            return (
+                f"this user may not use {self.where}: run as the user or in the group of edgegw"
+                " (the socket and the folders above it decide)"
+            )
+        return f"no gateway answers on {self.where}: is `edgegw run` running, with this site file?"
+
+    def _read(self, model: type[T], answer: httpx.Response) -> T:
+        if not answer.is_success:
+            self._refuse(answer)
+        try:
+            self.last = answer.json()
+            return model.model_validate(self.last)
+        except (ValidationError, ValueError) as error:
+            raise NotUnderstood(self._strange(answer)) from error
+
+    def _refuse(self, answer: httpx.Response) -> None:
+        try:
+            self.last = answer.json()
+            error = models.ErrorBody.model_validate(self.last).error
+        except (ValidationError, ValueError) as fault:
+            raise NotUnderstood(self._strange(answer)) from fault
+        if answer.status_code == 504:
+            raise Silent(error.text)
+        if error.code == "no_such_path":
+            raise NotUnderstood(self._strange(answer))
+        raise Refused(answer.status_code, error.code, error.text)
+
+    def _strange(self, answer: httpx.Response) -> str:
+        running = answer.headers.get(VERSION_HEADER)
+        if running is None:
+            return f"what answers on {self.where} is not edgegw (HTTP {answer.status_code})"
+        if running != __version__:
+            return (
+                f"the gateway on {self.where} runs edgegw {running} and this is edgegw {__version__}:"
+                " restart the gateway, or use its own edgegw command"
+            )
+        return f"edgegw on {self.where} gave an answer that edgegw does not understand: a bug"
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _query(**asked: Any) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if value is not None}

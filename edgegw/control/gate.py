@@ -1,0 +1,68 @@
+"""What stands in front of every request: the token on the loopback door, the limit of a body.
+
+Plain ASGI, without the web framework: whoever is turned away here never reaches a route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import orjson
+from starlette.exceptions import HTTPException
+
+from edgegw.control.doors import Token
+
+BODY_BYTES_MAX = 1024 * 1024
+OPEN_PATHS = frozenset({"/v1/health"})  # a health check carries no secret
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def limited(app: Application) -> Application:
+    """`app` with bodies of at most BODY_BYTES_MAX; a longer one is 413, however it is sent."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > BODY_BYTES_MAX:
+                raise HTTPException(413, f"the body is longer than {BODY_BYTES_MAX // 1024} KiB")
+            return message
+
+        await app(scope, counted, send)
+
+    return guarded
+
+
+def with_token(app: Application, token: Token) -> Application:
+    """`app` for those who show the token; health for everybody."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [value for name, value in scope["headers"] if name == b"authorization"]
+        shown = headers[0] if len(headers) == 1 else None
+        if scope["path"] in OPEN_PATHS or token.admits(shown):
+            await app(scope, receive, send)
+        else:
+            await _turn_away(send)
+
+    return guarded
+
+
+async def _turn_away(send: Send) -> None:
+    text = "this door wants the token of [control] token_file: Authorization: Bearer <token>"
+    body = orjson.dumps({"error": {"code": "unauthorized", "text": text}})
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"www-authenticate", b'Bearer realm="edgegw"'),
+    ]
+    await send({"type": "http.response.start", "status": 401, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,40 @@
+"""Frames and card ids as the local API shows them: a card id shows its end, a password nothing.
+
+Rules of this file:
+- A text is changed only where something has to go; the rest stays as the charger wrote it.
+- When in doubt, it goes: a fragment that names a secret is withheld whole, because a value that was cut
+  off cannot be told from what follows it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from edgegw.redaction import redact
+
+TAG_SHOWN_MAX = 4  # characters of a card id, and never more than half of it
+WITHHELD = "(not shown: it may hold a password)"
+
+_SECRET = re.compile(r"password|passwd|authorization|secret", re.IGNORECASE)
+# In 2.x the id is a string `idToken` inside an object `idToken`, which this pattern passes over.
+_TAG = re.compile(r'("(?:idTag|parentIdTag|idToken)"\s*:\s*")((?:[^"\\]|\\.)*)', re.DOTALL)
+
+
+def mask_tag(tag: str) -> str:
+    """ "04A1B2C3D4" as "****C3D4"; less of a very short one; "" stays ""."""
+    shown = min(TAG_SHOWN_MAX, len(tag) // 2)
+    return "****" + tag[len(tag) - shown :] if tag else ""
+
+
+def shown_frame(raw: bytes) -> str:
+    """The text of a whole frame."""
+    return _mask_tags(redact(raw.decode("utf-8", "backslashreplace")))
+
+
+def shown_fragment(text: str) -> str:
+    """A text that may be cut off or broken."""
+    return WITHHELD if _SECRET.search(text) else _mask_tags(text)
+
+
+def _mask_tags(text: str) -> str:
+    return _TAG.sub(lambda found: found[1] + mask_tag(found[2]), text)

@@ -1,0 +1,60 @@
+"""What is the matter with a charger, in one line for whoever stands in front of it.
+
+Rules of this file: the most urgent thing first, words a technician uses, nothing that needs a manual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgegw.core.state import ChargerState, Profile, Registration
+from edgegw.runtime.session import Session
+
+
+def verdict(session: Session) -> str:
+    """One line, such as "charging: 1 transaction; 3 messages wait for the cloud"."""
+    return "; ".join(_findings(session))
+
+
+def _findings(session: Session) -> Iterator[str]:
+    state = session.charger.state
+    yield from _faults(state)
+    yield _connection(session, state)
+    if state.outbox.parked:
+        yield f"{_count(state.outbox.parked, 'message')} refused by the cloud and parked"
+    if len(state.outbox):
+        yield f"{_count(len(state.outbox), 'message')} for the cloud still here"
+    if session.bad_frames:
+        yield f"its last {_count(session.bad_frames, 'message')} could not be read as OCPP"
+
+
+def _faults(state: ChargerState) -> Iterator[str]:
+    for name, connector in sorted(state.connectors.items()):
+        error = connector.error_code if connector.error_code not in ("", "NoError") else ""
+        if connector.status == "Faulted" or error:
+            yield f"connector {name} reports {error or connector.status}" + (
+                f" ({connector.info})" if connector.info else ""
+            )
+
+
+def _connection(session: Session, state: ChargerState) -> str:
+    if session.charger_leg is None:
+        if state.profile == Profile() and not state.last_seen_wall:
+            return "has never connected"
+        return "not connected" if state.last_seen_wall else "not connected since edgegw started"
+    running = len(state.transactions.running)
+    doing = f"charging: {_count(running, 'transaction')}" if running else "connected, nothing charging"
+    if state.site.policy.standalone:
+        return doing
+    if session.cloud_leg is None:
+        why = f" ({session.cloud_error})" if session.cloud_error else ""
+        return f"{doing}; served here, cloud away{why}"
+    if state.profile.registration in (Registration.PENDING, Registration.REJECTED):
+        return f"the cloud has it {state.profile.registration}: it may not charge yet"
+    if state.profile.registration is Registration.NEVER:
+        return "connected to the cloud, has not booted yet"
+    return doing
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,34 @@
+"""How a simulated charger behaves: everything about it that a test or a site may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How a charger behaves. Times in seconds."""
+
+    connectors: int = 1
+    engine: str = ""  # "ocpp": the package's ChargePoint; "own"; "": ocpp where it can
+    spaced: bool = True  # own engine: blanks after "," and ":"
+    id_style: str = "uuid"  # or "counter": "1", "2", ... anew from each boot
+    password: str | None = None
+    offers: tuple[str, ...] = ()  # subprotocols offered; (): its own version
+    compression: bool = False
+    message_timeout_s: float = 30.0
+    attempts_max: int = 3  # TransactionMessageAttempts
+    retry_interval_s: float = 60.0  # TransactionMessageRetryInterval
+    backoff_min_s: float = 1.0
+    backoff_max_s: float = 60.0
+    boot_retry_s: float | None = None  # None: the interval of the BootNotification answer
+    heartbeat_s: float | None = None  # None: that interval; 0: none
+    meter_interval_s: float = 10.0
+    ping_interval_s: float | None = None
+    answer_delay_s: float = 0.0  # before it answers a CALL of the cloud
+    authorize_first: bool = True
+    start_offline: bool = True  # starts without authorisation when it cannot ask
+    signed: bool = False  # signed meter values
+    power_w: int = 7400
+    energy_per_sample_wh: tuple[int, int] = (50, 400)
+    seed: int = 0

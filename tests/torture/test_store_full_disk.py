@@ -1,0 +1,65 @@
+"""A file system with no space left (fault 60)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgegw.core.records import Append
+from edgegw.errors import StoreFull
+from tests.store.rig import opened, row, until
+
+pytestmark = pytest.mark.needs_root
+
+KIB = 1024
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("no full disk here: mounting a tmpfs needs root")
+    at = tmp_path / "small"
+    at.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", at], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no full disk here: {done.stderr.strip()}")
+    yield at
+    subprocess.run(["umount", str(at)], check=True)
+
+
+async def test_fault_60_billing_rows_still_go_in_when_something_else_fills_the_disk(small):
+    async with opened(small / "store", reserve_bytes=256 * KIB) as it:
+        stored = 0
+        await it.journal.commit([Append(row(seq=stored + 1))])
+        junk = small / "diagnostics"
+        with junk.open("wb") as file, pytest.raises(OSError, match="No space"):
+            while True:
+                file.write(bytes(4 * KIB))
+                file.flush()
+        try:
+            for stored in range(2, 5000):
+                await it.journal.commit([Append(row(seq=stored, raw=b"x" * 500))])
+        except StoreFull:
+            stored -= 1
+        assert it.alarms.kinds[0] == "disk_full"
+        assert stored > 10  # the reserve was used
+        assert not (small / "store" / "edgegw.reserve").exists()
+        assert len(await it.all_rows()) == stored
+        with pytest.raises(StoreFull):
+            await it.journal.commit([Append(row(seq=9000, raw=b"x" * 400_000))])
+
+        junk.unlink()
+        await it.journal.commit([Append(row(seq=9001, raw=b"x" * 100_000))])
+        await until(lambda: "disk_recovered" in it.alarms.kinds)
+        assert len(await it.all_rows()) == stored + 1
+        assert await it.journal.verify()
+        assert not it.broken
+    async with opened(small / "store") as it:
+        assert len(await it.all_rows()) == stored + 1
+        assert not it.alarms
