@@ -157,7 +157,10 @@ class App:
         from edgegw.control.server import ControlServer
 
         control = self.config.control
-        self._control = ControlServer(self)
+        site = self.config.site
+        self._control = ControlServer(
+            self.gateway, self.journal, site_id=site.id, site_name=site.name, started_at=self.started_at
+        )
         await self._control.start(control.socket, control.listen, control.token_file)
 
     def _store_broken(self, text: str) -> None:

@@ -19,6 +19,7 @@ from edgegw import __version__
 # command -> "module:attribute" and its line in `edgegw --help`, so that listing imports nothing
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("edgegw.cli.run:run", "Run the gateway."),
+    "demo": ("edgegw.cli.demo:demo", "Watch a site live through a cloud outage, on this machine."),
     "status": ("edgegw.cli.status:status", "How the gateway is and what the site does."),
     "chargers": ("edgegw.cli.chargers:chargers", "All chargers, or one in detail."),
     "transactions": ("edgegw.cli.transactions:transactions", "Transactions, newest first."),

@@ -12,6 +12,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,12 @@ PRAGMAS: Final = (
     f"PRAGMA cache_size = -{CACHE_KIB}",
 )
 READ_ONLY_PRAGMAS: Final = ("PRAGMA temp_store = MEMORY", "PRAGMA cell_size_check = ON")
+
+
+class Garbled(sqlite3.DatabaseError):
+    """SQLite quoted something from a damaged file that Python could not even decode."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
 class Damaged(Exception):
@@ -93,7 +100,10 @@ class Database:
 
     async def fetch(self, sql: str, values: Iterable[Any] = ()) -> list[Values]:
         """Run one statement and return all its rows; nothing stays open behind it."""
-        return [tuple(row) for row in await self._connection.execute_fetchall(sql, tuple(values))]
+        try:
+            return [tuple(row) for row in await self._connection.execute_fetchall(sql, tuple(values))]
+        except UnicodeDecodeError as error:
+            raise Garbled(f"malformed: {error.object!r}") from error
 
     async def execute_many(self, sql: str, values: Sequence[Values]) -> int:
         """Returns how many rows it changed."""
@@ -192,9 +202,29 @@ async def migrate(database: Database, current: int) -> None:
 async def build(path: Path) -> Database:
     """A new, empty database with the newest schema. Raises sqlite3.Error."""
     database = await Database.connect(path, new=True)
-    await database.fetch(f"PRAGMA application_id = {APPLICATION_ID}")
-    await migrate(database, 0)
+    try:
+        await database.fetch(f"PRAGMA application_id = {APPLICATION_ID}")
+        await migrate(database, 0)
+    except BaseException:
+        await database.close()
+        raise
     return database
+
+
+DEFINITIONS: Final = "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
+
+
+async def _definitions(database: Database) -> list[Values]:
+    return [(name.decode(), sql.decode()) for name, sql in await database.fetch(DEFINITIONS)]
+
+
+def expected_definitions(version: int) -> list[Values]:
+    """What a file of schema `version` says about its own tables: no checksum covers that text."""
+    with closing(sqlite3.connect(":memory:")) as scratch:
+        for number, sql in schema_steps():
+            if number <= version:
+                scratch.executescript(sql)
+        return scratch.execute(DEFINITIONS).fetchall()
 
 
 async def inspect(database: Database) -> int:
@@ -214,6 +244,8 @@ async def inspect(database: Database) -> int:
     recorded = int(found[0][0]) if found and found[0][0].isdigit() else 0
     if version != recorded or application != APPLICATION_ID:
         raise Damaged(f"its header says schema {version}, its content {recorded}")
+    if version <= schema_version() and await _definitions(database) != expected_definitions(version):
+        raise Damaged("the definitions of its tables are not as they were made")
     if version > schema_version():
         raise StoreNewer(
             f"the store was written by a newer edgegw (schema {version}, this one knows {schema_version()});"

@@ -42,6 +42,13 @@ def sync_file(path: Path) -> None:
         os.close(handle)
 
 
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown boot"
+
+
 def begin_file(path: Path, *, replace: bool = False) -> Path:
     """Where to write what is to become `path` when it is complete. Raises StoreFault."""
     if path.exists() and not replace:
@@ -69,7 +76,9 @@ class StoreDirectory:
         self._reserve_bytes = reserve_bytes
         self._make_ready()
         self._lock = self._take_lock()
-        self.previous_state = self._read_state()  # "", "open", "closing" or "closed"
+        lines = [*self._read_lock().split("\n"), "", "", ""]
+        self.previous_state = lines[1]  # "", "open", "closing" or "closed"
+        self.same_boot = lines[2] == _boot_id()  # the machine has not restarted since
 
     # --- the directory ----------------------------------------------------------------------------
 
@@ -131,13 +140,12 @@ class StoreDirectory:
             ) from None
         return handle
 
-    def _read_state(self) -> str:
-        lines = os.pread(self._lock, 100, 0).decode(errors="replace").split("\n")
-        return lines[1] if len(lines) > 1 else ""
+    def _read_lock(self) -> str:
+        return os.pread(self._lock, 200, 0).decode(errors="replace")
 
     def mark(self, state: str) -> None:
         """Say in the lock file, durably, whether the database is in use. Raises StoreFault."""
-        text = f"pid {os.getpid()}\n{state}\n".encode()
+        text = f"pid {os.getpid()}\n{state}\n{_boot_id()}\n".encode()
         try:
             os.pwrite(self._lock, text, 0)
             os.ftruncate(self._lock, len(text))

@@ -218,17 +218,19 @@ class _Reader:
             return None
 
 
-def log_tail_lost(before: bytes, after: bytes) -> bool:
+def log_tail_lost(before: bytes, after: bytes, *, same_boot: bool) -> bool:
     """Whether the write-ahead log holds fewer committed frames than the index beside it had counted.
 
     Both are the head of a `-shm` file: `before` as the last process left it, `after` as SQLite made it
     anew from the log. With `synchronous=FULL` the index never counts a frame that was not synced, so a
-    shorter log was cut or damaged afterwards. Same salt: the same generation of the log.
+    shorter log was cut or damaged afterwards. Same salt: the same generation of the log. The index
+    itself is never synced: after a reboot it may be of an earlier generation, and then says nothing.
     Offsets: SQLite "WAL-mode File Format" 2.1, header of the WAL-index.
     """
-    if len(before) < 48 or len(after) < 48 or before[32:40] != after[32:40]:
+    same_log = len(before) >= 48 and len(after) >= 48 and before[32:40] == after[32:40]
+    if not same_log and not same_boot:
         return False
-    return _frames(after) < _frames(before)
+    return (_frames(after) if same_log else 0) < _frames(before)
 
 
 def _frames(index: bytes) -> int:

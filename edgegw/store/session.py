@@ -153,7 +153,7 @@ class Session:
             after = salvage.read_index_head(self.directory)
         finally:
             await reader.close()
-        if salvage.log_tail_lost(before, after):
+        if salvage.log_tail_lost(before, after, same_boot=self.directory.same_boot):
             raise Damaged("the end of the write-ahead log edgegw.db-wal is missing or damaged")
 
     async def _upgrade(self, version: int) -> None:

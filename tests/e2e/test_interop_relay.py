@@ -1,28 +1,45 @@
-"""A strict CSMS and a strict charger, both on ocpp-rpc, with the gateway between them.
+"""A strict CSMS and strict chargers, all on ocpp-rpc, with the gateway between them.
 
-Both validate every message against the schemas of their version; a test fails at its end when either saw
-anything it would not take (`Peers.assert_content`).
+They validate every message against the schemas of their version; a test fails at its end when one of them
+saw anything it would not take (`Peers.assert_content`). Every test runs three chargers at once, one per
+version; what goes wrong names the charger, and its name holds the version.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from tests.e2e.gateway import Gateways
+from tests.e2e.gateway import GatewayProcess, Gateways
 from tests.interop.peers import Charger, Cloud, CommandFailed, Peers
 
 V16, V201, V21 = VERSIONS = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")
-LOCAL_ID_MIN = 0x4000_0000  # 1.6 transaction ids of the gateway's own start here
+LOCAL_ID_MIN = 0x4000_0000  # 1.6 transaction ids that the gateway gives start here
+TAG = "TAG-1"
 
-every_version = pytest.mark.parametrize("version", VERSIONS)
+Story = Callable[[Charger, Cloud, str], Awaitable[None]]
 
 
-async def charge(charger: Charger, tag: str = "TAG-1", samples: int = 2) -> Any:
+async def at_once(cloud: Cloud, gateway: GatewayProcess, peers: Peers, story: Story, **options: Any) -> None:
+    """The story with one connected and booted charger of each version, all at the same time."""
+    async with asyncio.TaskGroup() as group:
+        for version in VERSIONS:
+            charger = await peers.charger(gateway.url, f"CP-{version}", version, **options)
+            group.create_task(_begin(charger, cloud, version, story), name=version)
+
+
+async def _begin(charger: Charger, cloud: Cloud, version: str, story: Story) -> None:
+    assert await charger.connect() == version
+    assert (await charger.do("boot"))["status"] == "Accepted"
+    await story(charger, cloud, version)
+
+
+async def charge(charger: Charger, samples: int = 2) -> Any:
     """A whole transaction; returns its id."""
-    started = await charger.do("start", tag=tag)
+    started = await charger.do("start", tag=TAG)
     assert started["status"] == "Accepted"
     for _ in range(samples):
         await charger.do("meter")
@@ -31,17 +48,12 @@ async def charge(charger: Charger, tag: str = "TAG-1", samples: int = 2) -> Any:
     return started["transaction"]
 
 
-def transaction_id(call: dict[str, Any], version: str) -> Any:
-    params = call["params"]
-    return params["transactionId"] if version == V16 else params["transactionInfo"]["transactionId"]
-
-
-def told(cloud: Cloud, version: str) -> list[str]:
-    """What the CSMS heard about transactions, in order."""
+def told(cloud: Cloud, charger: Charger, version: str) -> list[str]:
+    """What the CSMS heard about this charger's transactions, in order."""
     if version == V16:
-        names = ("StartTransaction", "MeterValues", "StopTransaction")
-        return [call["action"] for call in cloud.calls() if call["action"] in names]
-    return [call["params"]["eventType"] for call in cloud.calls("TransactionEvent")]
+        calls = cloud.calls(charger.identity, "StartTransaction", "MeterValues", "StopTransaction")
+        return [call["action"] for call in calls]
+    return [call["params"]["eventType"] for call in cloud.calls(charger.identity, "TransactionEvent")]
 
 
 def whole(version: str, samples: int = 2) -> list[str]:
@@ -51,60 +63,86 @@ def whole(version: str, samples: int = 2) -> list[str]:
     return ["Started", *["Updated"] * samples, "Ended"]
 
 
+async def until_told(cloud: Cloud, charger: Charger, version: str, expected: list[str]) -> None:
+    """The CSMS has answered all of it, and has heard nothing else."""
+    action = expected[-1] if version == V16 else "TransactionEvent"
+    count = expected.count(action) if version == V16 else len(expected)
+    await cloud.wait("answered", identity=charger.identity, action=action, count=count)
+    assert told(cloud, charger, version) == expected
+
+
 # --- a session ------------------------------------------------------------------------------------
 
 
-@every_version
 @pytest.mark.parametrize(
-    ("identity", "segment"), [("RDAM|123", "RDAM%7C123"), ("RDAM 1", "RDAM%201")], ids=["pipe", "space"]
+    ("name", "segment"), [("RDAM|123", "RDAM%7C123"), ("RDAM 1", "RDAM%201")], ids=["pipe", "space"]
 )
-async def test_a_whole_session(
-    version: str, identity: str, segment: str, gateways: Gateways, peers: Peers
-) -> None:
-    password = "0001:hübsch, aber kurz"  # a colon and what is not ASCII
-    cloud = await peers.cloud(passwords={identity: password})
+async def test_a_whole_session(name: str, segment: str, gateways: Gateways, peers: Peers) -> None:
+    password = "0001:hübsch, aber kurz"  # a colon, a space and what is not ASCII
+    cloud = await peers.cloud(passwords={f"{name} {version}": password for version in VERSIONS})
     gateway = await gateways(cloud.url)
-    charger = await peers.charger(gateway.url, identity, version, password=password)
+    async with asyncio.TaskGroup() as group:
+        for version in VERSIONS:
+            charger = await peers.charger(gateway.url, f"{name} {version}", version, password=password)
+            group.create_task(_session(charger, cloud, version, f"{segment}%20{version}", password))
 
+
+async def _session(charger: Charger, cloud: Cloud, version: str, segment: str, password: str) -> None:
     assert await charger.connect() == version
-    knock = await cloud.wait("knock")
-    assert (knock["identity"], knock["path"]) == (identity, f"/csms/{segment}")
+    knock = await cloud.wait("knock", identity=charger.identity)
+    assert knock["path"] == f"/csms/{segment}"
     assert (knock["password"], knock["offered"]) == (password, [version])
 
     boot = await charger.do("boot")
     assert (boot["status"], boot["interval"]) == ("Accepted", 300)
     await charger.do("status")
-    assert await charger.do("authorize", tag="TAG-1") == "Accepted"
+    assert await charger.do("authorize", tag=TAG) == "Accepted"
     transaction = await charge(charger)
-    heartbeat = await charger.call("Heartbeat", {})
-    assert "currentTime" in heartbeat
+    assert "currentTime" in await charger.call("Heartbeat", {})
 
-    assert told(cloud, version) == whole(version)
+    assert told(cloud, charger, version) == whole(version)
     if version == V16:
-        started = cloud.seen("answered", action="StartTransaction")[0]
+        started = cloud.seen("answered", identity=charger.identity, action="StartTransaction")[0]
         assert transaction == started["result"]["transactionId"] < LOCAL_ID_MIN
-    heard = [call["action"] for call in cloud.calls()]
+    heard = [call["action"] for call in cloud.calls(charger.identity)]
     assert heard[:3] == ["BootNotification", "StatusNotification", "Authorize"]
     assert heard[-1] == "Heartbeat"
     assert len(heard) == 8
 
 
-@every_version
-async def test_a_tag_the_cloud_refuses(version: str, gateways: Gateways, peers: Peers) -> None:
+async def test_a_charger_that_leaves_leaves_the_cloud(gateways: Gateways, peers: Peers) -> None:
+    async def story(charger: Charger, cloud: Cloud, version: str) -> None:
+        await charger.do("close")
+        await cloud.wait("closed", identity=charger.identity)
+        with pytest.raises(CommandFailed, match="not connected"):
+            await cloud.call(charger.identity, "ClearCache", {})
+        assert await charger.connect() == version
+        await cloud.wait("connected", identity=charger.identity, count=2)
+        assert len(cloud.calls(charger.identity)) == 1  # nobody boots for the charger
+
     cloud = await peers.cloud()
-    await cloud.do("tag", tag="STOLEN", status="Blocked")
+    await at_once(cloud, await gateways(cloud.url), peers, story)
+
+
+async def test_the_clouds_refusals_reach_the_charger(gateways: Gateways, peers: Peers) -> None:
+    cloud = await peers.cloud(passwords={"CP-1": "right"})
     gateway = await gateways(cloud.url)
-    charger = await peers.charger(gateway.url, "CP-1", version)
-    await charger.connect()
-    await charger.do("boot")
-    assert await charger.do("authorize", tag="STOLEN") == "Blocked"
-    await cloud.do("fail", action="DataTransfer", code="InternalError")
-    cloud.expected.add("answered_error")
+    wrong = await peers.charger(gateway.url, "CP-1", V16, password="wrong")
+    assert await _status_of_refusal(wrong) == 401
+    unknown = await peers.charger(gateway.url, "CP-2", V201, password="right")
+    assert await _status_of_refusal(unknown) == 404
+    assert [(r["identity"], r["status"]) for r in cloud.seen("refused")] == [("CP-1", 401), ("CP-2", 404)]
+    # a refusal is no outage: who is welcome still gets through
+    right = await peers.charger(gateway.url, "CP-1", V16, password="right")
+    assert await right.connect() == V16
+    await cloud.do("refuse", status=403)
+    assert await _status_of_refusal(unknown) == 403
+
+
+async def _status_of_refusal(charger: Charger) -> int | None:
     with pytest.raises(CommandFailed) as refused:
-        await charger.call("DataTransfer", {"vendorId": "edgegw"})
-    assert refused.value.code == "InternalError"
-    # the next one is not in the way of the one that failed
-    assert (await charger.call("DataTransfer", {"vendorId": "edgegw"}))["status"] == "Accepted"
+        await charger.connect()
+    return refused.value.status
 
 
 # --- what the cloud asks --------------------------------------------------------------------------
@@ -171,182 +209,171 @@ ASKED_2X = {
 }
 
 
-@every_version
-async def test_the_cloud_asks_the_charger(version: str, gateways: Gateways, peers: Peers) -> None:
+GET_LOG = {"log": {"remoteLocation": "ftp://log.example/"}, "logType": "SecurityLog", "requestId": 1}
+
+
+async def test_the_cloud_asks_the_charger(gateways: Gateways, peers: Peers) -> None:
+    async def story(charger: Charger, cloud: Cloud, version: str) -> None:
+        asked = ASKED_16 if version == V16 else ASKED_2X
+        answers = {
+            action: await cloud.call(charger.identity, action, params) for action, params in asked.items()
+        }
+        assert [(call["action"], call["params"]) for call in charger.seen("call")] == list(asked.items())
+        assert answers["UnlockConnector"] == {"status": "Unlocked"}
+        assert answers["DataTransfer"] == {"status": "Accepted", "data": asked["DataTransfer"]["data"]}
+        # each side has one CALL out, and they cross
+        await asyncio.gather(
+            *(cloud.call(charger.identity, "ClearCache", {}) for _ in range(20)),
+            *(charger.call("Heartbeat", {}) for _ in range(20)),
+        )
+
     cloud = await peers.cloud()
-    gateway = await gateways(cloud.url)
-    charger = await peers.charger(gateway.url, "CP-1", version)
-    await charger.connect()
-    await charger.do("boot")
-
-    asked = ASKED_16 if version == V16 else ASKED_2X
-    answers = {action: await cloud.call("CP-1", action, params) for action, params in asked.items()}
-    assert [(call["action"], call["params"]) for call in charger.seen("call")] == list(asked.items())
-    assert answers["UnlockConnector"] == {"status": "Unlocked"}
-    assert answers["DataTransfer"] == {"status": "Accepted", "data": asked["DataTransfer"]["data"]}
-
-    # both ways at once: each side has one CALL out, and they cross
-    await asyncio.gather(
-        *(cloud.call("CP-1", "ClearCache", {}) for _ in range(20)),
-        *(charger.call("Heartbeat", {}) for _ in range(20)),
-    )
-    with pytest.raises(CommandFailed) as refused:
-        await cloud.call("CP-1", "GetLog", GET_LOG_16 if version == V16 else GET_LOG_2X)
-    assert refused.value.code == "NotImplemented"
-    with pytest.raises(CommandFailed, match="not connected"):
-        await cloud.call("CP-2", "ClearCache", {})
+    await at_once(cloud, await gateways(cloud.url), peers, story)
 
 
-GET_LOG_16 = {"log": {"remoteLocation": "ftp://log.example/"}, "logType": "SecurityLog", "requestId": 1}
-GET_LOG_2X = GET_LOG_16
+async def test_refusals_of_single_messages(gateways: Gateways, peers: Peers) -> None:
+    async def story(charger: Charger, cloud: Cloud, version: str) -> None:
+        assert await charger.do("authorize", tag="STOLEN") == "Blocked"
+        with pytest.raises(CommandFailed) as refused:
+            await charger.call("DataTransfer", {"vendorId": "edgegw"})
+        assert refused.value.code == "InternalError"
+        # the one that failed is not in the way of the next one
+        assert (await charger.call("DataTransfer", {"vendorId": "edgegw"}))["status"] == "Accepted"
+        with pytest.raises(CommandFailed) as refused:
+            await cloud.call(charger.identity, "GetLog", GET_LOG)
+        assert refused.value.code == "NotImplemented"
+        assert await cloud.call(charger.identity, "ClearCache", {}) == {"status": "Accepted"}
 
-
-@every_version
-async def test_the_cloud_starts_and_stops(version: str, gateways: Gateways, peers: Peers) -> None:
     cloud = await peers.cloud()
-    gateway = await gateways(cloud.url)
-    charger = await peers.charger(gateway.url, "CP-1", version)
-    await charger.connect()
-    await charger.do("boot")
+    cloud.expected.add("answered_error")
+    await cloud.do("tag", tag="STOLEN", status="Blocked")
+    await cloud.do("fail", action="DataTransfer", code="InternalError", times=1)
+    await at_once(cloud, await gateways(cloud.url), peers, story)
+
+
+async def test_the_cloud_starts_and_stops(gateways: Gateways, peers: Peers) -> None:
+    async def story(charger: Charger, cloud: Cloud, version: str) -> None:
+        start, params, stop = REMOTE_16 if version == V16 else REMOTE_2X
+        assert (await cloud.call(charger.identity, start, params))["status"] == "Accepted"
+        await until_told(cloud, charger, version, whole(version)[:1])
+        # The charger knows its transaction once the answer has come through; a heartbeat is behind it.
+        await charger.call("Heartbeat", {})
+        stop_params = {"transactionId": _transaction_begun(cloud, charger, version)}
+        assert (await cloud.call(charger.identity, stop, stop_params))["status"] == "Accepted"
+        await until_told(cloud, charger, version, whole(version, samples=0))
+
+    cloud = await peers.cloud()
+    await at_once(cloud, await gateways(cloud.url), peers, story)
+
+
+REMOTE_16: tuple[str, dict[str, Any], str] = (
+    "RemoteStartTransaction",
+    {"connectorId": 1, "idTag": TAG},
+    "RemoteStopTransaction",
+)
+REMOTE_2X: tuple[str, dict[str, Any], str] = (
+    "RequestStartTransaction",
+    {"evseId": 1, "remoteStartId": 7, "idToken": {"idToken": TAG, "type": "Central"}},
+    "RequestStopTransaction",
+)
+
+
+def _transaction_begun(cloud: Cloud, charger: Charger, version: str) -> Any:
+    """What the CSMS calls it."""
     if version == V16:
-        start, first, last = "RemoteStartTransaction", "StartTransaction", "StopTransaction"
-        params: dict[str, Any] = {"connectorId": 1, "idTag": "TAG-1"}
-    else:
-        start, first, last = "RequestStartTransaction", "TransactionEvent", "TransactionEvent"
-        params = {"evseId": 1, "remoteStartId": 7, "idToken": {"idToken": "TAG-1", "type": "Central"}}
-    assert (await cloud.call("CP-1", start, params))["status"] == "Accepted"
-    began = await cloud.wait("answered", action=first)
-    stop = "RemoteStopTransaction" if version == V16 else "RequestStopTransaction"
-    if version == V16:
-        ours = began["result"]["transactionId"]
-    else:
-        ours = transaction_id(cloud.calls("TransactionEvent")[0], version)
-    # The charger knows its transaction once the answer has come through; a heartbeat behind it says so.
-    await charger.call("Heartbeat", {})
-    assert (await cloud.call("CP-1", stop, {"transactionId": ours}))["status"] == "Accepted"
-    await cloud.wait("answered", action=last, count=1 if version == V16 else 2)
-    assert told(cloud, version) == whole(version, samples=0)
-
-
-# --- who may come in ------------------------------------------------------------------------------
-
-
-async def test_the_clouds_refusals_reach_the_charger(gateways: Gateways, peers: Peers) -> None:
-    cloud = await peers.cloud(passwords={"CP-1": "right"})
-    gateway = await gateways(cloud.url)
-    wrong = await peers.charger(gateway.url, "CP-1", V16, password="wrong")
-    unknown = await peers.charger(gateway.url, "CP-2", V201, password="right")
-    with pytest.raises(CommandFailed) as refused:
-        await wrong.connect()
-    assert refused.value.status == 401
-    with pytest.raises(CommandFailed) as refused:
-        await unknown.connect()
-    assert refused.value.status == 404
-    assert [(r["identity"], r["status"]) for r in cloud.seen("refused")] == [("CP-1", 401), ("CP-2", 404)]
-    # a refusal is no outage: who is welcome still gets through
-    right = await peers.charger(gateway.url, "CP-1", V16, password="right")
-    assert await right.connect() == V16
-    await cloud.do("refuse", status=403)
-    with pytest.raises(CommandFailed) as refused:
-        await unknown.connect()
-    assert refused.value.status == 403
-
-
-@every_version
-async def test_a_charger_that_leaves_leaves_the_cloud(version: str, gateways: Gateways, peers: Peers) -> None:
-    cloud = await peers.cloud()
-    gateway = await gateways(cloud.url)
-    charger = await peers.charger(gateway.url, "CP-1", version)
-    await charger.connect()
-    await charger.do("boot")
-    await charger.do("close")
-    await cloud.wait("closed", identity="CP-1")
-    assert await charger.connect() == version
-    await cloud.wait("connected", count=2)
-    assert len(cloud.calls("BootNotification")) == 1  # nobody boots for the charger
+        answered = cloud.seen("answered", identity=charger.identity, action="StartTransaction")
+        return answered[-1]["result"]["transactionId"]
+    return cloud.calls(charger.identity, "TransactionEvent")[-1]["params"]["transactionInfo"]["transactionId"]
 
 
 # --- the cloud goes and comes back ----------------------------------------------------------------
 
 
-async def _until_told(cloud: Cloud, version: str, expected: list[str]) -> None:
-    last = expected[-1]
-    if version == V16:
-        await cloud.wait("answered", action=last, count=expected.count(last))
-    else:
-        await cloud.wait("answered", action="TransactionEvent", count=len(expected))
-    assert told(cloud, version) == expected
-
-
-@every_version
-async def test_the_cloud_is_away_in_mid_transaction(version: str, gateways: Gateways, peers: Peers) -> None:
+async def test_the_cloud_is_away_in_mid_transaction(gateways: Gateways, peers: Peers) -> None:
     """One transaction that began online ends away from the cloud, another runs wholly without it."""
+    away, back = asyncio.Barrier(len(VERSIONS) + 1), asyncio.Barrier(len(VERSIONS) + 1)
+
+    async def story(charger: Charger, cloud: Cloud, version: str) -> None:
+        assert await charger.do("authorize", tag=TAG) == "Accepted"  # the gateway knows it from now on
+        first = (await charger.do("start", tag=TAG))["transaction"]
+        await charger.do("meter")
+        await away.wait()
+        await away.wait()
+        await charger.do("meter")
+        await charger.do("status")
+        assert (await charger.do("stop"))["transaction"] == first
+        assert await charger.do("authorize", tag=TAG) == "Accepted"
+        assert await charger.do("authorize", tag="NEVER-SEEN") not in ("Accepted", None)
+        second = await charge(charger)
+        assert "currentTime" in await charger.call("Heartbeat", {})
+        await back.wait()
+        await until_told(cloud, charger, version, whole(version) * 2)
+        check = _assert_ids_of_16 if version == V16 else _assert_offline_flags
+        check(cloud, charger, first, second)
+        await charge(charger, samples=0)
+        await until_told(cloud, charger, version, whole(version) * 2 + whole(version, samples=0))
+
+    async def weather(cloud: Cloud) -> None:
+        await away.wait()
+        await cloud.do("cut")
+        await away.wait()
+        await back.wait()
+        await cloud.do("restore")
+
     cloud = await peers.cloud()
     gateway = await gateways(cloud.url)
-    charger = await peers.charger(gateway.url, "CP-1", version)
-    await charger.connect()
-    await charger.do("boot")
-    assert await charger.do("authorize", tag="TAG-1") == "Accepted"  # and is in the cache from now on
-    first = (await charger.do("start", tag="TAG-1"))["transaction"]
-    await charger.do("meter")
-
-    await cloud.do("cut")
-    await charger.do("meter")
-    await charger.do("status", status="Available")
-    assert (await charger.do("stop"))["transaction"] == first
-    assert await charger.do("authorize", tag="TAG-1") == "Accepted"
-    assert await charger.do("authorize", tag="NEVER-SEEN") == "Invalid" if version == V16 else True
-    second = await charge(charger)
-    assert "currentTime" in await charger.call("Heartbeat", {})
-
-    await cloud.do("restore")
-    await _until_told(cloud, version, whole(version) * 2)
-    if version == V16:
-        _assert_ids_of_16(cloud, first, second)
-    else:
-        _assert_offline_flags(cloud, first, second)
-    # and live again
-    third = await charge(charger, samples=0)
-    await _until_told(cloud, version, whole(version) * 2 + whole(version, samples=0))
-    if version == V16:
-        assert third < LOCAL_ID_MIN
+    async with asyncio.TaskGroup() as group:
+        group.create_task(weather(cloud))
+        group.create_task(at_once(cloud, gateway, peers, story))
 
 
-def _assert_ids_of_16(cloud: Cloud, first: int, second: int) -> None:
+def _assert_ids_of_16(cloud: Cloud, charger: Charger, first: int, second: int) -> None:
     assert first < LOCAL_ID_MIN <= second
-    begun = [one["result"]["transactionId"] for one in cloud.seen("answered", action="StartTransaction")]
+    answered = cloud.seen("answered", identity=charger.identity, action="StartTransaction")
+    begun = [one["result"]["transactionId"] for one in answered]
     assert begun[0] == first
-    heard = [
-        transaction_id(call, V16) for call in cloud.calls() if call["action"] in ("MeterValues", "StopTransaction")
-    ]
-    assert heard == [begun[0]] * 3 + [begun[1]] * 3
+    later = cloud.calls(charger.identity, "MeterValues", "StopTransaction")
+    assert [call["params"]["transactionId"] for call in later] == [begun[0]] * 3 + [begun[1]] * 3
 
 
-def _assert_offline_flags(cloud: Cloud, first: str, second: str) -> None:
-    events = [call["params"] for call in cloud.calls("TransactionEvent")]
+def _assert_offline_flags(cloud: Cloud, charger: Charger, first: str, second: str) -> None:
+    events = [call["params"] for call in cloud.calls(charger.identity, "TransactionEvent")]
     assert [e["transactionInfo"]["transactionId"] for e in events] == [first] * 4 + [second] * 4
     assert [e["seqNo"] for e in events] == [0, 1, 2, 3] * 2
     assert [e.get("offline", False) for e in events] == [False] * 2 + [True] * 6
 
 
-@every_version
-async def test_the_gateway_is_killed_in_an_outage(version: str, gateways: Gateways, peers: Peers) -> None:
+async def test_the_gateway_is_killed_in_an_outage(gateways: Gateways, peers: Peers) -> None:
     cloud = await peers.cloud()
     gateway = await gateways(cloud.url)
-    charger = await peers.charger(gateway.url, "CP-1", version, reconnect=True)
-    await charger.connect()
-    await charger.do("boot")
-    await charger.do("start", tag="TAG-1")
-    await cloud.do("cut")
-    await charger.do("meter")
+    rounds = asyncio.Barrier(len(VERSIONS) + 1)
 
-    await gateway.restart()
-    await charger.wait("open", count=2)
-    assert (await charger.do("boot"))["status"] == "Accepted"
-    await charger.do("meter")
-    await charger.do("stop")
-    await gateway.restart(hard=False)
-    await charger.wait("open", count=3)
+    async def story(charger: Charger, cloud: Cloud, version: str) -> None:
+        await charger.do("start", tag=TAG)
+        await rounds.wait()
+        await rounds.wait()  # the cloud is away
+        await charger.do("meter")
+        await rounds.wait()  # kill -9
+        await charger.wait("open", count=2)
+        assert (await charger.do("boot"))["status"] == "Accepted"
+        await charger.do("meter")
+        await charger.do("stop")
+        await rounds.wait()  # SIGTERM
+        await charger.wait("open", count=3)
+        await rounds.wait()  # the cloud is back
+        await until_told(cloud, charger, version, whole(version))
 
-    await cloud.do("restore")
-    await _until_told(cloud, version, whole(version))
+    async def weather() -> None:
+        await rounds.wait()
+        await cloud.do("cut")
+        await rounds.wait()
+        await rounds.wait()
+        await gateway.restart()
+        await rounds.wait()
+        await gateway.restart(hard=False)
+        await rounds.wait()
+        await cloud.do("restore")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(weather())
+        group.create_task(at_once(cloud, gateway, peers, story, reconnect=True))

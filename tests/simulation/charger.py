@@ -148,6 +148,10 @@ class SimCharger:
             self.chatter.append(Chatter(action, payload, on_answer))
             self.pump()
 
+    def shout(self, action: str, payload: dict[str, Any]) -> None:
+        """Without waiting for anybody, as two chargers in the field do."""
+        self._send(Chatter(action, payload))
+
     def queue_message(self, message: Message) -> None:
         self.queue.append(message)
         self.world.ledger.messages.append(message)

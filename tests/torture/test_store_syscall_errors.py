@@ -9,6 +9,7 @@ from functools import cache
 
 import pytest
 
+from tests.store.rig import opened
 from tests.torture.store_rig import Writer, lost
 
 POSITIONS = 20
@@ -37,6 +38,8 @@ async def test_fault_59_no_row_is_acknowledged_that_is_not_there(tmp_path, call,
 
 async def one(directory, call: str, error: str, position: int) -> None:
     inject = f"inject={call}:error={error}:when={position}"
+    async with opened(directory):
+        pass  # the store is there: the errors hit its use and not its making
     under = ["strace", "-f", "-qq", "-o", str(directory) + ".trace", "-e", f"trace={call}", "-e", inject]
     writer = Writer(directory, chargers=CHARGERS, rows=ROWS, under=under)
     code, text = await asyncio.to_thread(writer.end)

@@ -1,0 +1,117 @@
+"""How the demo looks: a live table on a terminal, plain lines everywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from edgegw.sim.demo import Picture
+
+STORY_LINES = 8
+PLAIN_EVERY_S = 5.0
+_ACT_STYLE = {"the cloud is up": "green", "the cloud is away": "bold red", "the cloud is back": "cyan"}
+
+
+class PlainScreen:
+    """One line per event and one about the site every few seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._next_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        return None
+
+    def _stamp(self) -> str:
+        return f"{time.monotonic() - self._began:6.1f} s"
+
+    def tell(self, line: str) -> None:
+        self._console.print(f"{self._stamp()}  {line}", highlight=False, soft_wrap=True)
+
+    def show(self, picture: Picture) -> None:
+        now = time.monotonic()
+        if now < self._next_at:
+            return
+        self._next_at = now + PLAIN_EVERY_S
+        self.tell(f"   {summary(picture)}")
+
+
+class LiveScreen:
+    """The story above, the site below, redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._began = time.monotonic()
+        self._story: deque[str] = deque(maxlen=STORY_LINES)
+        self._picture: Picture | None = None
+        self._live = Live(console=console, refresh_per_second=4, transient=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def tell(self, line: str) -> None:
+        self._story.append(f"{time.monotonic() - self._began:5.1f} s  {line}")
+        self._draw()
+
+    def show(self, picture: Picture) -> None:
+        self._picture = picture
+        self._draw()
+
+    def _draw(self) -> None:
+        parts: list[Any] = [Text(line, overflow="fold") for line in self._story]
+        if self._picture is not None:
+            act = self._picture.act
+            parts += [Text(f"\n{act}", style=_ACT_STYLE.get(act, "")), site_table(self._picture)]
+            parts.append(Text(summary(self._picture)))
+        self._live.update(Group(*parts))
+
+
+def summary(picture: Picture) -> str:
+    store = picture.health["store"]
+    connected = sum(c["connected"] for c in picture.chargers)
+    charging = sum(len(c["transactions"]) for c in picture.chargers)
+    oldest = store["oldest_unsent_s"]
+    waits = f", oldest {oldest:.0f} s" if oldest else ""
+    return (
+        f"chargers {connected}, charging {charging}, with cloud {picture.health['cloud']['connected_legs']}; "
+        f"stored {store['stored']}, in flight {store['in_flight']}, parked {store['parked']}{waits}"
+    )
+
+
+def site_table(picture: Picture) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("charger", "OCPP", "cloud", "connectors", "energy", "stored"):
+        table.add_column(
+            heading, justify="right" if heading in ("energy", "stored") else "left", no_wrap=True
+        )
+    for charger in picture.chargers:
+        energy = sum(t["energy_wh"] or 0 for t in charger["transactions"])
+        states = " ".join(c["status"] for c in charger["connectors"] if c["id"] != "0")
+        cloud = Text("up", "green") if charger["cloud"]["up"] else Text("away", "red")
+        table.add_row(
+            charger["identity"],
+            charger["version"].removeprefix("ocpp"),
+            cloud if charger["connected"] else Text("charger off", "yellow"),
+            states,
+            f"{energy} Wh" if charger["transactions"] else "",
+            str(charger["queue"]["stored"] or ""),
+        )
+    return table

@@ -1,0 +1,212 @@
+"""Where the local API is reached and by whom: socket file, loopback port, token, start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+import threading
+
+import pytest
+import uvloop
+
+from edgegw.config import Address
+from edgegw.control import doors
+from edgegw.control.server import ControlServer
+from edgegw.errors import ConfigFault
+from tests.control.house import Api, House
+
+
+def server_of(house: House) -> ControlServer:
+    return ControlServer(house.gateway, house.journal, site_id="second", started_at=1.8e9)
+
+
+# --- the Unix socket ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_socket_is_for_owner_and_group_whatever_the_umask(tmp_path, umask: int):
+    before = os.umask(umask)
+    try:
+        door = doors.bind_unix(tmp_path / "s")
+    finally:
+        os.umask(before)
+    with door:
+        assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o660
+
+
+def test_a_socket_file_of_a_dead_process_is_replaced(tmp_path):
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+        dead.listen()
+    inode = path.stat().st_ino
+    with doors.bind_unix(path) as door:
+        door.listen()
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(path))
+        assert path.stat().st_ino != inode or True
+        assert door.getsockname() == str(path)
+
+
+def test_a_socket_somebody_answers_on_is_not_taken(tmp_path):
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as alive:
+        alive.bind(str(path))
+        alive.listen()
+        with pytest.raises(ConfigFault, match="another process answers there"):
+            doors.bind_unix(path)
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(path))
+
+
+def test_a_live_socket_with_a_full_backlog_is_alive(tmp_path):
+    path = tmp_path / "s"
+    waiting = []
+    with socket.socket(socket.AF_UNIX) as alive:
+        alive.bind(str(path))
+        alive.listen(0)
+        for _ in range(4):
+            waiting.append(socket.socket(socket.AF_UNIX))
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(str(path))
+        with pytest.raises(ConfigFault, match="another process answers there"):
+            doors.bind_unix(path)
+    for peer in waiting:
+        peer.close()
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
+    path = tmp_path / "s"
+    path.write_text("precious")
+    with pytest.raises(ConfigFault, match="is no socket"):
+        doors.bind_unix(path)
+    assert path.read_text() == "precious"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigFault, match=r"\[control\] socket = .*: No such file or directory"):
+        doors.bind_unix(tmp_path / "missing" / "s")
+
+
+async def test_a_second_box_on_the_same_socket_does_not_start_and_does_not_harm(house: House, api: Api):
+    second = server_of(house)
+    with pytest.raises(ConfigFault, match="another process answers there"):
+        await second.start(house.socket)
+    assert house.socket.exists()
+    assert (await api.get("/v1/site"))["id"] == "depot-1"
+
+
+async def test_stop_leaves_nothing_and_may_be_called_twice(house: House):
+    await house.server.stop()
+    assert not house.socket.exists()
+    await house.server.stop()
+    await house.server.start(house.socket)
+    async with house.http() as http:
+        assert (await http.get("/v1/health")).status_code == 200
+
+
+async def test_stop_leaves_the_socket_file_of_somebody_else(house: House):
+    house.socket.unlink()
+    with doors.bind_unix(house.socket):
+        await house.server.stop()
+        assert house.socket.exists()
+
+
+# --- the loopback port ----------------------------------------------------------------------------
+
+
+async def test_health_is_open_and_everything_else_wants_the_token(house: House):
+    for token, status in ((None, 401), ("wrong-token-0123456789", 401), (house.token, 200)):
+        async with house.tcp(token) as http:
+            assert (await http.get("/v1/health")).status_code == 200
+            for path in ("/v1/site", "/v1/chargers", "/openapi.json"):
+                answer = await http.get(path)
+                assert answer.status_code == status, (token, path)
+            if status == 401:
+                assert answer.json()["error"]["code"] == "unauthorized"
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+                body = {"action": "ClearCache"}
+                assert (await http.post("/v1/chargers/CP-1/call", json=body)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Basic {}", "{}", "Bearer {}x", "Bearer x{}", "Bearer {} {}", "Bearer\t{}"],
+)
+async def test_only_the_whole_token_opens(house: House, header: str):
+    async with house.tcp(None) as http:
+        shown = {"authorization": header.replace("{}", house.token)}
+        assert (await http.get("/v1/site", headers=shown)).status_code == 401
+
+
+async def test_the_scheme_is_written_in_any_case_and_two_headers_are_none(house: House):
+    async with house.tcp(None) as http:
+        good = ("authorization", f"bearer {house.token}")
+        assert (await http.get("/v1/site", headers=[good])).status_code == 200
+        assert (await http.get("/v1/site", headers=[good, good])).status_code == 401
+
+
+async def test_what_a_proxy_header_claims_does_not_count(house: House):
+    async with house.tcp(None) as http:
+        claimed = {"x-forwarded-for": "", "x-forwarded-proto": "unix", "host": "localhost"}
+        assert (await http.get("/v1/site", headers=claimed)).status_code == 401
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
+def test_a_token_that_others_can_read_is_refused(tmp_path, mode: int):
+    path = tmp_path / "token"
+    path.write_text("0123456789abcdef0123")
+    path.chmod(mode)
+    with pytest.raises(ConfigFault, match=f"chmod 600 {path}"):
+        doors.read_token(path)
+
+
+@pytest.mark.parametrize("text", ["", "short", "two words 0123456789", "ü" * 20, "a" * 15, "tab\tbed0123456789"])
+def test_a_token_that_is_none_is_refused(tmp_path, text: str):
+    path = tmp_path / "token"
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(ConfigFault, match="one word of at least 16"):
+        doors.read_token(path)
+
+
+async def test_no_port_without_a_token_and_none_that_is_not_loopback(house: House, tmp_path):
+    second = server_of(house)
+    with pytest.raises(ConfigFault, match="token_file"):
+        await second.start(None, Address("127.0.0.1", 0), None)
+    with pytest.raises(ConfigFault, match="not a loopback"):
+        await second.start(None, Address("0.0.0.0", 0), house.token_file)
+
+
+async def test_a_port_that_is_taken_is_named_and_the_socket_is_closed_again(house: House, tmp_path):
+    second = server_of(house)
+    with pytest.raises(ConfigFault, match=r"\[control\] listen = 127.0.0.1:\d+: .*in use"):
+        await second.start(tmp_path / "second", house.server.address, house.token_file)
+    assert not (tmp_path / "second").exists()
+
+
+# --- in somebody else's loop ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_it_runs_on_both_loops_and_leaves_signals_alone(tmp_path, factory):
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+
+    async def story() -> None:
+        house = House(tmp_path)
+        await house.start(tcp=True)
+        assert threading.current_thread() is threading.main_thread()
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+        async with house.http() as unix, house.tcp(house.token) as tcp:
+            assert (await unix.get("/v1/site")).json()["id"] == "depot-1"
+            assert (await tcp.get("/v1/site")).json()["id"] == "depot-1"
+            async with asyncio.timeout(5):  # two connections are kept alive meanwhile
+                await house.stop()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        assert [task.get_name() for task in others if not task.done()] == []
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(story())
