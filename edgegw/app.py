@@ -26,7 +26,7 @@ from edgegw.links.charger_server import ChargerServer, ServerSettings
 from edgegw.links.cloud_client import CloudClient, CloudSettings
 from edgegw.links.credentials import Verifier
 from edgegw.links.keepalive import KeepAlive
-from edgegw.links.rate import DialGate
+from edgegw.links.rate import DialGate, LoginLimiter
 from edgegw.links.sockets import join_host_port
 from edgegw.links.websocket import LegSettings
 from edgegw.runtime.backoff import BackoffSettings
@@ -121,7 +121,7 @@ class App:
         self._client = self._cloud_client()
         turns = DialGate(config.cloud.connect_rate_per_s) if config.cloud is not None else None
         self.gateway = Gateway(
-            site, gateway_settings(config), self.journal, self._client, turns, self._verifier
+            site, gateway_settings(config), self.journal, self._client, turns, self._verifier, LoginLimiter()
         )
         self.gateway.recover(await self.journal.recover())
         self._server = ChargerServer(self.gateway, self._server_settings(), self._wheel)

@@ -8,6 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import socket as net
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -71,6 +72,8 @@ class ControlClient:
             raise ValueError("give a socket or a base_url")
         self.where = str(socket or base_url)
         self.last: Any = None
+        self._socket = socket
+        self._reached = False
         self._http = httpx.Client(
             base_url=base_url or "http://edgegw",
             transport=httpx.HTTPTransport(uds=str(socket)) if socket is not None else None,
@@ -164,25 +167,38 @@ class ControlClient:
 
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
-            return self._http.request(method, path, **request)
-        except httpx.ConnectError as error:
+            if not self._reached:
+                self._knock()
+            answer = self._http.request(method, path, **request)
+            self._reached = True
+            return answer
+        except (OSError, httpx.ConnectError) as error:
+            self._reached = False
             raise NotReachable(self._unreachable(error)) from error
         except httpx.ConnectTimeout as error:
             raise NotReachable(f"no gateway answers on {self.where}: it is too busy or hangs") from error
         except httpx.TimeoutException as error:
             raise Silent(f"the gateway on {self.where} did not answer in time") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self._reached = False
             raise NotReachable(f"the connection to {self.where} failed: {error}") from error
 
-    def _unreachable(self, error: httpx.ConnectError) -> str:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, OSError):
-            cause = cause.__cause__ or cause.__context__
-        if isinstance(cause, PermissionError):
+    def _knock(self) -> None:
+        """Is there a listener? httpx leaves a socket unclosed for the garbage collector when there is none."""
+        if self._socket is None:
+            return
+        with net.socket(net.AF_UNIX, net.SOCK_STREAM) as probe:
+            probe.settimeout(TIMEOUT_S)
+            probe.connect(str(self._socket))
+
+    def _unreachable(self, error: Exception) -> str:
+        if isinstance(error, PermissionError):
             return (
                 f"this user may not use {self.where}: run as the user or in the group of edgegw"
                 " (the socket and the folders above it decide)"
             )
+        if isinstance(error, TimeoutError):
+            return f"no gateway answers on {self.where}: it is too busy or hangs"
         return f"no gateway answers on {self.where}: is `edgegw run` running, with this site file?"
 
     def _read(self, model: type[T], answer: httpx.Response) -> T:

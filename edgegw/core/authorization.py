@@ -41,7 +41,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """What was said of a token: `info` is the idTagInfo / idTokenInfo object as it came."""
 
     info: dict[str, Any]
-    learned_at: float  # wall clock, seconds
+    learned_at: float  # wall clock, seconds; 0 while the clock could not be trusted: of no known age
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -149,8 +149,8 @@ class Authorization:
                 yield "site cache", shared.info
 
     def _alive(self, entry: Entry, now: Instant) -> bool:
-        # An untrusted clock must not expire every card at once.
-        return not now.trusted or now.wall - entry.learned_at <= self._policy.cache_lifetime_s
+        # Neither an untrusted clock nor its first good time may expire every card at once.
+        return not now.trusted or not entry.learned_at or now.wall - entry.learned_at <= self._policy.cache_lifetime_s
 
     # --- learn -----------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class Authorization:
         """Every idTagInfo / idTokenInfo the cloud gives, good or bad (1.6 3.5.1, 2.x C10)."""
         if not isinstance(info, dict) or not isinstance(info.get("status"), str):
             return []
-        entry = Entry(info, now.wall)
+        entry = Entry(info, now.wall if now.trusted else 0.0)
         if self._policy.site_cache and info["status"] not in _STATION_SPECIFIC:
             self._site_cache.put(token.key, entry)
         if token.key in self._list:

@@ -9,7 +9,7 @@ from edgegw.core.effects import CallFinished, CallOutcome, Effect, SendCharger
 from edgegw.core.events import CallRequested, Instant
 from edgegw.core.state import ChargerState
 from edgegw.wire import frames
-from edgegw.wire.frames import Call, parse
+from edgegw.wire.frames import Call, FrameRefused, parse
 
 
 def ask(
@@ -24,8 +24,12 @@ def requested(state: ChargerState, event: CallRequested, now: Instant) -> list[E
     """Somebody on the box wants a CALL sent: `CallFinished` follows in every case."""
     if not state.charger_up:
         return [finished(event.ticket, CallOutcome.GONE)]
-    raw = frames.call(state.site.new_id(), event.action, event.payload)
-    return _submit(state, raw, now, origin=Origin.API, ticket=event.ticket)
+    try:
+        raw = frames.call(state.site.new_id(), event.action, event.payload)
+        return _submit(state, raw, now, origin=Origin.API, ticket=event.ticket)
+    except (ValueError, FrameRefused) as refused:
+        text = str(refused)
+        return [CallFinished(ticket=event.ticket, outcome=CallOutcome.ERROR, code="", description=text)]
 
 
 def _submit(

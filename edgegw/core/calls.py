@@ -131,6 +131,11 @@ class CallQueue:
             return True
         return any(o.id == wire_id for o in self.waiting) or any(o.id == wire_id for o in self._late)
 
+    def is_repeated(self, call: Call) -> bool:
+        """Is this very message of the same peer still on its way? Not one that was given up."""
+        ahead = [self.outstanding] if self.outstanding is not None else []
+        return any(o.origin is Origin.RELAY and o.call.raw == call.raw for o in [*ahead, *self.waiting])
+
     def give_up(self) -> Outgoing | None:
         """Stop waiting for the outstanding CALL; its answer may still come, late."""
         out = self.outstanding
@@ -152,6 +157,13 @@ class CallQueue:
         self.waiting = []
         self._late = []
         return gone
+
+    def disown(self) -> None:
+        """The leg that asked is gone: what was not sent is void, what still comes back is told to nobody."""
+        self.waiting = [out for out in self.waiting if out.origin is not Origin.RELAY]
+        for out in (self.outstanding, *self._late):
+            if out is not None and out.origin is Origin.RELAY:
+                out.origin = Origin.GATEWAY
 
     def wake_at(self) -> float:
         """The next deadline of anything here."""

@@ -58,6 +58,8 @@ class Charger:
         """When `Woke` is due at the latest (mono); infinity when nothing is pending."""
         state = self.state
         soonest = min(state.to_cloud.wake_at(), state.to_charger.wake_at())
+        if state.cloud_up and state.boot_at:
+            soonest = min(soonest, state.boot_at)
         if state.cloud_up and state.replay_retry_at and state.replay_retry_at < soonest and len(state.outbox):
             return state.replay_retry_at
         return soonest if soonest < NEVER else NEVER
@@ -80,7 +82,8 @@ def _charger_connected(state: ChargerState, event: ChargerConnected, now: Instan
     state.forget_chatter()
     state.outbox.link_lost()
     effects: list[Effect] = [*state.save_profile(version=event.version)]
-    effects += state.transactions.forget_old_pairs(now)
+    if not state.outbox.has_transactions:  # a stored message may need its pair after any outage
+        effects += state.transactions.forget_old_pairs(now)
     return effects + downlink.advance(state, now) + uplink.advance(state, now)
 
 
@@ -111,7 +114,9 @@ def _cloud_connected(state: ChargerState, event: CloudConnected, now: Instant) -
     state.to_cloud.ready = True
     state.replay_slot = 0
     effects: list[Effect] = []
-    if state.site.policy.replay_boot_always:
+    if state.cloud_awaits_boot:
+        effects += replay.boot_for_charger(state, now)
+    elif state.site.policy.replay_boot_always:
         effects += replay.repeat_boot(state, now)
     return effects + uplink.advance(state, now)
 
@@ -140,6 +145,8 @@ def _cloud_spoke(state: ChargerState, event: CloudSpoke, now: Instant) -> list[E
 
 def _woke(state: ChargerState, event: Woke, now: Instant) -> list[Effect]:
     effects = uplink.on_deadline(state, now) + downlink.on_deadline(state, now)
+    if state.boot_at and state.boot_at <= now.mono:
+        effects += replay.boot_for_charger(state, now)
     if state.replay_retry_at and state.replay_retry_at <= now.mono:
         state.replay_retry_at = 0.0
         effects += replay.pump(state, now)

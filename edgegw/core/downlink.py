@@ -19,6 +19,9 @@ from edgegw.wire.frames import Call, CallError, CallResult, CallResultError, Sen
 
 
 def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
+    if state.to_charger.is_repeated(call):
+        state.site.counters["cloud_call_repeated"] += 1
+        return []  # the charger has it, or will: it must not do it twice (faults 24 and 55)
     up = routing.from_cloud(call.action).up
     data, purpose = call.raw, ""
     if up is Up.GUARD and guard.moves(call):
@@ -131,6 +134,9 @@ def on_deadline(state: ChargerState, now: Instant) -> list[Effect]:
         effects.append(box_calls.finished(out.ticket, CallOutcome.TIMEOUT))
     elif out.origin is Origin.GATEWAY:
         effects += late_refusal.on_answer(state, out, None, now)
+    if out.origin is not Origin.RELAY:
+        # Whoever asked was told; an answer that still comes is learned from, told to nobody (fault 26).
+        out.origin, out.purpose = Origin.GATEWAY, ""
     return effects + advance(state, now)
 
 
@@ -142,8 +148,5 @@ def on_lost(state: ChargerState) -> list[Effect]:
 
 def on_cloud_lost(state: ChargerState) -> list[Effect]:
     """What the cloud asked and the charger has not heard yet is void: a later leg knows no such id."""
-    queue = state.to_charger
-    queue.waiting = [out for out in queue.waiting if out.origin is not Origin.RELAY]
-    if queue.outstanding is not None and queue.outstanding.origin is Origin.RELAY:
-        queue.outstanding.origin = Origin.GATEWAY  # still learned from, told to nobody
+    state.to_charger.disown()
     return []

@@ -49,7 +49,8 @@ def registered(state: ChargerState, call: Call, answer: dict[str, Any], now: Ins
 def booted(state: ChargerState, call: Call) -> list[Effect]:
     """A BootNotification was answered by the box: what it says of the charger is worth keeping."""
     registration = Registration.ACCEPTED if state.site.policy.standalone else state.profile.registration
-    return [*state.save_profile(registration=registration, **_boot_fields(call))]
+    told_accepted = registration is Registration.ACCEPTED
+    return [*state.save_profile(registration=registration, told_accepted=told_accepted, **_boot_fields(call))]
 
 
 def _boot_fields(call: Call) -> dict[str, Any]:

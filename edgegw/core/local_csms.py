@@ -92,7 +92,7 @@ def _kept(
         return _told(state, call, answer)
     flags = (*sanity.flags(state, call, now), *_registration_flag(state), *filter(None, (note,)))
     if rule.keep is Lane.TRANSACTION:
-        effects += note_transaction(state, call, now, offline=True)
+        effects += note_transaction(state, call, now, offline=not state.site.policy.standalone)
     row = store(state, call, rule, answer, now, flags, effects)
     effects.append(SendCharger(answer))
     state.remember_answer(call.id, answer)
@@ -290,7 +290,7 @@ def _start(state: ChargerState, call: Call, now: Instant, note: str) -> Served:
     if repeated is not None:
         state.site.counters["start_repeated"] += 1
         return _told(state, call, frames.result(call.id, {"transactionId": repeated, "idTagInfo": info}))
-    local, saved = state.site.next_local_id()
+    local, saved = state.site.next_local_id(state.transactions.in_use)
     answer = frames.result(call.id, {"transactionId": local, "idTagInfo": info})
     flags = (*sanity.flags(state, call, now), *_registration_flag(state), *filter(None, (note,)))
     flags = (*flags, f"tag_{info.get('status', '')}".lower())

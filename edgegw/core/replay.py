@@ -22,6 +22,8 @@ from edgegw.core.transactions import REFUSED_ID
 from edgegw.wire import tokens
 from edgegw.wire.frames import Call, CallError, CallResult, FrameRefused, parse
 
+BOOT_AGAIN_MIN_S, BOOT_AGAIN_MAX_S = 10, 600  # between two boots that the box sends for a charger
+
 _NO_SLOT, _ASKED, _GRANTED = 0, 1, 2
 
 
@@ -110,6 +112,7 @@ def _boot_delivered(
     state: ChargerState, row: JournalRow, call: Call, answer: CallResult, now: Instant
 ) -> list[Effect]:
     effects = learning.registered(state, call, answer.payload, now)
+    plan_boot(state, answer, now)
     if state.profile.registration is not Registration.ACCEPTED:
         text = f"{state.identity}: the cloud answered a stored boot with {state.profile.registration}"
         return [*effects, Noticed("boot_not_accepted", text)]
@@ -136,6 +139,26 @@ def tell_states(state: ChargerState, now: Instant) -> list[Effect]:
             if state.to_cloud.submit(out, now.mono) is not None:
                 effects.append(SendCloud(out.data))
     return effects
+
+
+def plan_boot(state: ChargerState, answer: CallResult, now: Instant) -> None:
+    """The cloud answered a boot that the charger takes for settled: when must it be told again?"""
+    interval = answer.payload.get("interval")
+    wait_s = interval if isinstance(interval, int) else 0
+    again = now.mono + min(max(wait_s, BOOT_AGAIN_MIN_S), BOOT_AGAIN_MAX_S)
+    state.boot_at = again if state.cloud_awaits_boot else 0.0
+
+
+def boot_for_charger(state: ChargerState, now: Instant) -> list[Effect]:
+    """Boot in the charger's place until the cloud accepts it (1.6 4.2, 2.x B02 and B03).
+
+    It was told Accepted while the cloud was away and would not boot again for weeks.
+    """
+    if not state.cloud_awaits_boot:
+        state.boot_at = 0.0
+        return []
+    state.boot_at = now.mono + BOOT_AGAIN_MAX_S  # an answer brings it forward
+    return repeat_boot(state, now)
 
 
 def repeat_boot(state: ChargerState, now: Instant) -> list[Effect]:

@@ -57,11 +57,26 @@ class Site:
 
     # --- local transaction ids -------------------------------------------------------------------
 
-    def next_local_id(self) -> tuple[int, SaveDocument]:
-        """An id no charger of this site was ever given, and the record that keeps it so."""
-        self._local_id = LOCAL_ID_FIRST if self._local_id >= LOCAL_ID_LAST else self._local_id + 1
+    def next_local_id(self, in_use: Callable[[int], bool]) -> tuple[int, SaveDocument]:
+        """An id that is not `in_use` at this charger, and the record that keeps it from being given again."""
+        self._local_id = self._one_further()
+        while in_use(self._local_id):
+            self._local_id = self._one_further()
+        return self._local_id, self._local_id_record()
+
+    def cloud_took_id(self, cloud_id: int) -> list[SaveDocument]:
+        """A cloud gave out an id of our range: step over it, before a charger knows two of one id."""
+        if not self._local_id < cloud_id <= LOCAL_ID_LAST:
+            return []
+        self._local_id = cloud_id
+        return [self._local_id_record()]
+
+    def _local_id_record(self) -> SaveDocument:
         value = msgspec.json.encode(self._local_id)
-        return self._local_id, SaveDocument(kind="local_id", charger="", key="", value=value)
+        return SaveDocument(kind="local_id", charger="", key="", value=value)
+
+    def _one_further(self) -> int:
+        return LOCAL_ID_FIRST if self._local_id >= LOCAL_ID_LAST else self._local_id + 1
 
     def local_id_seen(self, local: int) -> None:
         self._local_id = max(self._local_id, local)

@@ -43,7 +43,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     serial: str = ""
     firmware: str = ""
     boot: bytes = b""  # the newest BootNotification frame
-    booted_here: bool = False  # standalone or away: the box accepted it
+    told_accepted: bool = False  # the charger's last boot was answered Accepted, by cloud or box
     cloud_url: str = ""  # adopted upstream, "" for the site's
 
 
@@ -64,12 +64,15 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     fingerprint: int  # hash of the raw frame
     answer: bytes | None
     transactional: bool
+    earlier: bool = False  # from before this connection
+    by_cloud: bool = False  # the answer is the cloud's own
 
 
 class ChargerState:
     __slots__ = (
         "answered",
         "authorization",
+        "boot_at",
         "charger_up",
         "cloud_up",
         "connectors",
@@ -105,6 +108,7 @@ class ChargerState:
         self.connectors: dict[str, ConnectorStatus] = {}
         self.epoch = 0
         self.epoch_rows = 0
+        self.boot_at = 0.0  # the box boots for the charger then (mono); 0 never
         self.give_ups = 0  # CALLs in a row that the cloud did not answer on this leg
         self.replay_slot = 0  # 0 none, 1 asked for, 2 granted
         self.replay_retry_at = 0.0  # the stored message ahead waits until then (mono)
@@ -124,6 +128,19 @@ class ChargerState:
         return self.cloud_up and self.profile.registration in (Registration.PENDING, Registration.REJECTED)
 
     @property
+    def cloud_awaits_boot(self) -> bool:
+        """The cloud wants a boot that the charger will not send: it was told Accepted."""
+        return self.cloud_says_wait and self.profile.told_accepted
+
+    @property
+    def holds_transactions(self) -> bool:
+        """Must a transaction message be kept although the cloud is there?
+
+        What is stored goes first, and a cloud that awaits a boot refuses everything else.
+        """
+        return self.outbox.has_transactions or self.cloud_awaits_boot
+
+    @property
     def serves(self) -> bool:
         """May the box answer for the cloud?"""
         policy = self.site.policy
@@ -134,12 +151,24 @@ class ChargerState:
     def remember_call(self, message_id: str, raw: bytes, *, transactional: bool) -> None:
         self.answered[message_id] = Answered(hash(raw), None, transactional)
         if len(self.answered) > ANSWERED_MAX:
-            self.answered.popitem(last=False)
+            self._forget_one()
 
-    def remember_answer(self, message_id: str, answer: bytes) -> None:
+    def _forget_one(self) -> None:
+        """The oldest that is not billing: a flood of states must not make a repeated Stop a new one."""
+        chatter = (message_id for message_id, a in self.answered.items() if not a.transactional)
+        del self.answered[next(chatter, None) or next(iter(self.answered))]
+        if self.epoch_rows:
+            self.new_epoch()  # a state or notice may have a row: its id must be free for another message
+
+    def remember_answer(self, message_id: str, answer: bytes, *, by_cloud: bool = False) -> None:
         known = self.answered.get(message_id)
-        if known is not None and len(answer) <= ANSWER_BYTES_MAX:
-            self.answered[message_id] = Answered(known.fingerprint, answer, known.transactional)
+        if known is None:
+            return
+        if len(answer) <= ANSWER_BYTES_MAX:
+            kept = msgspec.structs.replace(known, answer=answer, by_cloud=by_cloud)
+            self.answered[message_id] = kept
+        elif not known.transactional:
+            del self.answered[message_id]  # asked again, it must be answered again
 
     def forget_chatter(self) -> None:
         """A new connection: only transaction messages may be the same message again.
@@ -147,8 +176,8 @@ class ChargerState:
         Some chargers count their ids from 1 after every boot; a Heartbeat "1" of today is not
         yesterday's.
         """
-        for message_id in [m for m, a in self.answered.items() if not a.transactional or a.answer is None]:
-            del self.answered[message_id]
+        kept = [(m, a) for m, a in self.answered.items() if a.transactional and a.answer is not None]
+        self.answered = OrderedDict((m, msgspec.structs.replace(a, earlier=True)) for m, a in kept)
 
     def new_epoch(self) -> None:
         self.epoch += 1

@@ -31,7 +31,7 @@ class IdPair(msgspec.Struct, frozen=True, gc=False):
 
     local: int
     fingerprint: str  # connector, tag, meter and time of the Start: a repeated Start gets the same id
-    at: float
+    at: float  # wall clock, seconds; 0 while the clock could not be trusted: of no known age
     cloud: int | None = None
 
 
@@ -54,6 +54,10 @@ class Transactions:
     def is_local(self, transaction_id: object) -> bool:
         return isinstance(transaction_id, int) and transaction_id in self._pairs
 
+    def in_use(self, local: int) -> bool:
+        """Would this id mean another transaction to this charger?"""
+        return local in self._pairs or str(local) in self.running
+
     def id_for_cloud(self, transaction_id: object) -> int | None:
         """What the cloud must read instead, or None to leave the bytes alone."""
         if not isinstance(transaction_id, int):
@@ -69,11 +73,11 @@ class Transactions:
         return self._by_cloud.get(cloud_id) if isinstance(cloud_id, int) else None
 
     def open_pair(self, call: Call, local: int, now: Instant) -> SaveDocument:
-        return self._keep(IdPair(local, _fingerprint(call.payload), now.wall))
+        return self._keep(IdPair(local, _fingerprint(call.payload), _dated(now)))
 
     def adopt_pair(self, local: int, cloud_id: int, now: Instant) -> SaveDocument:
         """The cloud's id equals one of ours that is in use: this charger gets another for it."""
-        return self._keep(IdPair(local, f"cloud {cloud_id}", now.wall, cloud_id))
+        return self._keep(IdPair(local, f"cloud {cloud_id}", _dated(now), cloud_id))
 
     def bind(self, local: int, cloud_id: int) -> list[SaveDocument]:
         """The cloud answered the stored Start. First answer wins (a second one changes nothing)."""
@@ -83,8 +87,11 @@ class Transactions:
         return [self._keep(IdPair(local, pair.fingerprint, pair.at, cloud_id))]
 
     def forget_old_pairs(self, now: Instant) -> list[SaveDocument]:
+        """Never one that a running transaction or, as the caller must know, a stored message still needs."""
         if not now.trusted:
             return []
+        undated = [p for p in self._pairs.values() if not p.at]
+        dated = [self._keep(replace(p, at=now.wall)) for p in undated]
         old = [
             p
             for p in self._pairs.values()
@@ -95,7 +102,7 @@ class Transactions:
             self._by_fingerprint.pop(pair.fingerprint, None)
             if pair.cloud is not None:
                 self._by_cloud.pop(pair.cloud, None)
-        return [self._document(pair.local, None) for pair in old]
+        return [*dated, *(self._document(pair.local, None) for pair in old)]
 
     def _keep(self, pair: IdPair) -> SaveDocument:
         self._pairs[pair.local] = pair
@@ -247,6 +254,10 @@ def _from_event(charger: str, key: str, payload: dict[str, Any], now: Instant) -
         received_at=now.wall,
         flags=() if started else ("no_start_seen",),
     )
+
+
+def _dated(now: Instant) -> float:
+    return now.wall if now.trusted else 0.0
 
 
 def _fingerprint(start: dict[str, Any]) -> str:

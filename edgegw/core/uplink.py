@@ -40,7 +40,7 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
     up = rule.up
     if up is Up.AUTHORIZE and _answered_from_lists(state, call, now):
         return _authorize_here(state, call, rule, now)
-    if transactional and state.outbox.has_transactions and state.serves:
+    if transactional and state.holds_transactions:
         return serve(state, call, now, note="behind_queue")
     data = call.raw
     if up is Up.REWRITE and state.version is Version.V16:
@@ -94,6 +94,8 @@ def _seen_before(state: ChargerState, call: Call, known: Answered) -> list[Effec
     if known.fingerprint == hash(call.raw):
         state.site.counters["call_repeated"] += 1
         return [] if known.answer is None else [SendCharger(known.answer)]
+    if known.earlier:
+        return None  # counted anew since its boot; the epoch is a new one, too
     state.site.counters["message_id_reused"] += 1
     text = f"{state.identity}: message id {call.id!r} used again for another {call.action}"
     if routing.from_charger(state.version, call.action).keep is not Lane.TRANSACTION:
@@ -113,7 +115,8 @@ def on_send(state: ChargerState, send: Send, now: Instant) -> list[Effect]:
 def on_result_error(state: ChargerState, frame: CallResultError) -> list[Effect]:
     """OCPP 2.1: the charger could not use an answer. The cloud is told if the answer was its own."""
     known = state.answered.get(frame.id)
-    return [SendCloud(frame.raw)] if state.cloud_up and known is not None else []
+    is_cloud_s = known is not None and known.by_cloud
+    return [SendCloud(frame.raw)] if state.cloud_up and is_cloud_s else []
 
 
 # --- authorisation by [authorization] mode ------------------------------------------------------------
@@ -204,11 +207,12 @@ def _pass_on(state: ChargerState, out: Outgoing, frame: CallResult | CallError, 
     data = frame.raw
     effects: list[Effect] = []
     if isinstance(frame, CallResult):
-        if call.action == "StartTransaction" and state.transactions.is_local(
-            frame.payload.get("transactionId")
-        ):
+        cloud_id = frame.payload.get("transactionId") if call.action == "StartTransaction" else None
+        if state.transactions.is_local(cloud_id):
             data, effects = _clashing_id(state, call, frame, now)
-        state.remember_answer(call.id, data)
+        elif isinstance(cloud_id, int):
+            effects = [*state.site.cloud_took_id(cloud_id)]
+        state.remember_answer(call.id, data, by_cloud=True)
         return [*effects, SendCharger(data), *_learn(state, call, frame, now)]
     state.answered.pop(call.id, None)  # the charger may try again with the same id
     return [SendCharger(data)]
@@ -221,6 +225,8 @@ def _learn(state: ChargerState, call: Call, frame: CallResult, now: Instant) -> 
         effects += local_csms.note_transaction(state, call, now, offline=False)
     effects += learning.from_cloud_answer(state, call, frame.payload, now)
     if call.action == "BootNotification":
+        effects += state.save_profile(told_accepted=frame.payload.get("status") == "Accepted")
+        state.boot_at = 0.0
         state.new_epoch()
         stale = state.outbox.boot
         if stale is not None:  # the live boot says all that the stored one would
@@ -237,7 +243,7 @@ def _clashing_id(
 ) -> tuple[bytes, list[Effect]]:
     """The cloud chose an id that this charger already knows as one of ours."""
     cloud_id = frame.payload["transactionId"]
-    local, saved = state.site.next_local_id()
+    local, saved = state.site.next_local_id(state.transactions.in_use)
     effects: list[Effect] = [saved, state.transactions.adopt_pair(local, cloud_id, now)]
     effects += state.transactions.started(call, str(local), now, offline=False, cloud_id=str(cloud_id))
     return tokens.with_value(frame.raw, ("transactionId",), b"%d" % local), effects
@@ -247,7 +253,10 @@ def _late(state: ChargerState, out: Outgoing, frame: CallResult | CallError, now
     """The charger was answered here in the meantime."""
     state.site.counters["cloud_answer_late"] += 1
     if isinstance(frame, CallResult):
-        return learning.from_cloud_answer(state, out.call, frame.payload, now)
+        effects = learning.from_cloud_answer(state, out.call, frame.payload, now)
+        if out.call.action == "BootNotification":
+            replay.plan_boot(state, frame, now)
+        return effects
     return []
 
 
@@ -255,7 +264,9 @@ def _box_answered(
     state: ChargerState, out: Outgoing, frame: CallResult | CallError, now: Instant
 ) -> list[Effect]:
     if isinstance(frame, CallResult) and out.purpose == "boot":
-        return [*learning.registered(state, out.call, frame.payload, now), *replay.tell_states(state, now)]
+        effects: list[Effect] = [*learning.registered(state, out.call, frame.payload, now)]
+        replay.plan_boot(state, frame, now)
+        return effects if state.cloud_says_wait else effects + replay.tell_states(state, now)
     return []
 
 
@@ -303,6 +314,8 @@ def _give_up(state: ChargerState, out: Outgoing, now: Instant) -> list[Effect]:
         text = f"no answer to {out.call.action} in {state.site.policy.cloud_give_up_s:g} s"
         return [CloseCloud(text), Noticed("cloud_silent", f"{state.identity}: cloud gave {text}")]
     state.to_cloud.give_up()
+    if not out.answered:
+        state.answered.pop(out.call.id, None)  # nobody answered: asked again, it is asked anew
     return advance(state, now)
 
 
@@ -313,6 +326,7 @@ def on_lost(state: ChargerState, now: Instant) -> list[Effect]:
         if out.origin is Origin.RELAY and not out.answered and state.charger_up:
             effects += _serve_after_loss(state, out, now)
     state.give_ups = 0
+    state.boot_at = 0.0
     state.replay_slot = 0
     return effects
 

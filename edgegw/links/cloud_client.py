@@ -14,6 +14,7 @@ import email.utils
 import http.client
 import io
 import logging
+import os
 import re
 import socket
 import ssl
@@ -161,7 +162,7 @@ class CloudClient:
         except OSError as exc:
             if sock is not None and tls is not None:
                 raise DialFailed(f"TLS: {place}: {describe_failure(exc, target.host)}") from None
-            raise DialFailed(f"TCP: {place}: {(exc.strerror or str(exc)).lower()}") from None
+            raise DialFailed(f"TCP: {place}: {_os_words(exc)}") from None
         finally:
             if sock is not None:
                 sock.close()
@@ -320,6 +321,10 @@ async def _tcp(loop: asyncio.AbstractEventLoop, address: str, port: int) -> sock
     return sock
 
 
+def _os_words(exc: OSError) -> str:
+    return os.strerror(exc.errno).lower() if exc.errno else str(exc)
+
+
 def _judge(engine: ClientProtocol, head: bytes, request: DialRequest) -> None:
     """Raises DialFailed unless the answer opens the leg with a subprotocol that was offered."""
     status, headers = _status_and_headers(head)
@@ -330,9 +335,8 @@ def _judge(engine: ClientProtocol, head: bytes, request: DialRequest) -> None:
     if engine.handshake_exc is not None or not events or not isinstance(events[0], Response):
         raise DialFailed(f"HTTP: not a WebSocket answer: {_words(engine.handshake_exc)}")
     if request.subprotocols and engine.subprotocol is None:
-        raise DialFailed(
-            "HTTP: the cloud accepts none of the OCPP versions " + ", ".join(request.subprotocols)
-        )
+        text = "HTTP: the cloud accepts none of the OCPP versions " + ", ".join(request.subprotocols)
+        raise DialFailed(text, status=status)
 
 
 def _words(exc: Exception | None) -> str:

@@ -71,7 +71,9 @@ def _material(header: str) -> bytes:
 
 
 def _scrypt(material: bytes, salt: bytes, n: int) -> bytes:
-    return hashlib.scrypt(material, salt=salt, n=n, r=SCRYPT_R, p=SCRYPT_P, dklen=32, maxmem=64 * 1024 * 1024)
+    # Hashed first: HMAC, inside scrypt, pads short keys with zeros, so b"key" and b"key\0" would be one.
+    password = hashlib.sha256(material).digest()
+    return hashlib.scrypt(password, salt=salt, n=n, r=SCRYPT_R, p=SCRYPT_P, dklen=32, maxmem=64 * 1024 * 1024)
 
 
 def _make(material: bytes) -> str:

@@ -40,7 +40,7 @@ class Unfinished:
         return len(self._young) + self._old.total()
 
     def begin(self, ip: str, task: asyncio.Task[None], on_excess: Callable[[str], None]) -> Entry:
-        """A connection came. `on_excess(limit)` is called before its task is cancelled for want of a place."""
+        """A connection came. `on_excess(limit)` is told before its task is cancelled for want of a place."""
         entry = Entry(ip, task)
         entry.timer = asyncio.get_running_loop().call_later(GRACE_S, self._grow_old, entry, on_excess)
         self._young.add(entry)

@@ -35,6 +35,7 @@ from edgegw.runtime.ports import (
     DialTurns,
     HandshakeRequest,
     JournalPort,
+    LoginBrake,
     Refused,
     Verifiers,
 )
@@ -47,6 +48,7 @@ from edgegw.wire.versions import Version
 log = logging.getLogger("edgegw.gateway")
 
 PASSED_THROUGH = frozenset({401, 403, 404})  # the cloud's refusals that a charger must see
+NO_COMMON_VERSION = 101  # so is this one: it is no outage, and says nothing about other chargers
 PROBE_S = 2.0  # how long an older connection of one identity has to show it is alive
 OPEN_WITHIN_S = 15.0  # an admitted charger that never completes its handshake is let go
 TURN_WITHIN_S = 5.0  # a charger at the door waits this long for its turn to dial the cloud
@@ -84,6 +86,7 @@ class Gateway(SessionOwner):
         dialler: CloudDialler | None,
         turns: DialTurns | None,
         verifiers: Verifiers,
+        logins: LoginBrake | None = None,
     ) -> None:
         self.site = site
         self.settings = settings
@@ -98,6 +101,7 @@ class Gateway(SessionOwner):
         self._dialler = dialler
         self._turns = turns
         self._verifiers = verifiers
+        self._logins = logins
         self._replay = ReplayRate(settings.replay_rate_per_s)
         self._observer = Observer()
         self.observe = self._observer.look
@@ -136,6 +140,18 @@ class Gateway(SessionOwner):
     # --- admission -------------------------------------------------------------------------------
 
     async def admit(self, request: HandshakeRequest) -> Admitted | Refused:
+        """Whoever guesses passwords waits before every further answer, the right one included (fault 7)."""
+        if self._logins is None:
+            return await self._decide(request)
+        delay_s = self._logins.delay_s(request.peer_ip, clock.now().mono)
+        if delay_s > 0:
+            await asyncio.sleep(delay_s)
+        answer = await self._decide(request)
+        if isinstance(answer, Refused) and answer.status == 401:
+            self._logins.failed(request.peer_ip, clock.now().mono)
+        return answer
+
+    async def _decide(self, request: HandshakeRequest) -> Admitted | Refused:
         target = admission.parse_target(request.target, self.settings.path)
         if isinstance(target, TargetRefused):
             return self._refuse("", request, target.status, target.reason)
@@ -162,6 +178,8 @@ class Gateway(SessionOwner):
         outcome = await self._dial_for(target, request, cloud)
         if isinstance(outcome, DialFailed) and outcome.status in PASSED_THROUGH:
             return self._refuse(target.identity, request, outcome.status or 401, f"the cloud: {outcome.text}")
+        if isinstance(outcome, DialFailed) and outcome.status == NO_COMMON_VERSION:
+            return self._no_common(target, request)
         if isinstance(outcome, DialFailed):
             return await self._admit_away(target, request, outcome)
         if outcome is None:
@@ -174,7 +192,8 @@ class Gateway(SessionOwner):
         if not cloud.attach(session):
             return await self._admit_away(target, request, DialFailed("the cloud closed at once"))
         self._spawn_verifier(session, request)
-        return self._let_in(session, request, version, outcome.subprotocol)
+        # To a charger that offered none, the cloud's answer to what we offered for it is none either.
+        return self._let_in(session, request, version, outcome.subprotocol if request.subprotocols else None)
 
     async def _replaces(self, identity: str) -> bool:
         """An older connection that is alive keeps its place; a dead one goes (SaiFlow 2023)."""
@@ -223,7 +242,7 @@ class Gateway(SessionOwner):
         try:
             leg = await self._dialler.dial(request)
         except DialFailed as failure:
-            if failure.status not in PASSED_THROUGH:
+            if failure.status not in PASSED_THROUGH and failure.status != NO_COMMON_VERSION:
                 self._cloud_failed(failure)
             return failure
         self._cloud_reached()
@@ -268,7 +287,6 @@ class Gateway(SessionOwner):
         session = self._prepare(target, request, version)
         if failure is not None:
             session.cloud_error = failure.text
-            self.keep_cloud(session)
         subprotocol = version.value if request.subprotocols else None
         return self._let_in(session, request, version, subprotocol)
 
@@ -342,6 +360,11 @@ class Gateway(SessionOwner):
         """OCPP 2.x Part 4 6.3: a charger that is gone has no connection to the cloud."""
         session.drop_cloud("the charger disconnected")
 
+    def charger_leg_opened(self, session: Session) -> None:
+        """Admitted while the cloud was away, or the cloud leg went while the charger shook hands."""
+        if session.wants_cloud:
+            self.keep_cloud(session)
+
     def cloud_leg_lost(self, session: Session) -> None:
         if session.charger_leg is not None and self.site.policy.serve_locally:
             self.keep_cloud(session)
@@ -373,9 +396,6 @@ class Gateway(SessionOwner):
         return max(wait_s, self._not_before - clock.now().mono)
 
     async def _still_wanted(self, session: Session) -> bool:
-        """A charger that is being admitted has no leg yet; give it the time of a handshake."""
-        if session.charger_leg is None:
-            await asyncio.sleep(1.0)
         if not session.wants_cloud:
             return False
         assert self._turns is not None
@@ -458,7 +478,7 @@ class Gateway(SessionOwner):
         """Nothing behind the failure happened; start this charger over from what the store says."""
         self.store_errors += isinstance(error, StoreFault)
         log.error("%s: session starts over: %s", session.identity, error)
-        session.sequencer.reset()
+        session.sequencer.halt()  # until `reborn`: what the old decisions still want is not to be trusted
         leg = session.charger_leg
         if leg is not None:
             leg.close(1011, "try again")

@@ -98,7 +98,8 @@ class DialRequest(msgspec.Struct, frozen=True, kw_only=True):
 class DialFailed(CloudFault):
     """The cloud leg did not open.
 
-    `status` is the HTTP status if the cloud answered one (401, 403, 404, 429, 503 ...), else None;
+    `status` is the HTTP status if the cloud answered one (401, 403, 404, 429, 503 ...), else None; 101 when
+    it took the connection but none of the subprotocols offered;
     `retry_after_s` its Retry-After. `text` says in words what failed (DNS, TCP, TLS, HTTP, timeout).
     """
 
@@ -154,6 +155,16 @@ class DialTurns(Protocol):
 
     async def wait(self) -> None:
         """Returns when it is this caller's turn."""
+
+
+class LoginBrake(Protocol):
+    """Slows down who guesses passwords, by address; locks nobody out."""
+
+    def delay_s(self, ip: str, now: float) -> float:
+        """The wait that the failures of this address have earned. `now` in seconds, monotonic."""
+
+    def failed(self, ip: str, now: float) -> float:
+        """Count a failed login; the wait before the next."""
 
 
 class Verifiers(Protocol):

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from edgegw.core.calls import NEVER, CallQueue
 from edgegw.core.charger import Charger
@@ -53,37 +53,30 @@ QUARANTINE_BYTES = 256  # of each
 BACKLOG_MAX = 256  # effects behind the disk; beyond it the charger is slowed down by TCP
 
 
-class SessionOwner:
+class SessionOwner(Protocol):
     """What a session needs of the gateway around it."""
 
     observe: Callable[[Version, Frame, str | None, Counter[str]], None]
 
-    def commit(self, ops: list[StoreOp], done: Done) -> None:
-        raise NotImplementedError
+    def commit(self, ops: list[StoreOp], done: Done) -> None: ...
 
-    def load_rows(self, session: Session, effect: LoadRows) -> None:
-        raise NotImplementedError
+    def load_rows(self, session: Session, effect: LoadRows) -> None: ...
 
-    def ask_replay_slot(self, session: Session) -> None:
-        raise NotImplementedError
+    def ask_replay_slot(self, session: Session) -> None: ...
 
-    def call_finished(self, effect: CallFinished) -> None:
-        raise NotImplementedError
+    def call_finished(self, effect: CallFinished) -> None: ...
 
-    def credentials_changed(self, session: Session, password: str) -> None:
-        raise NotImplementedError
+    def credentials_changed(self, session: Session, password: str) -> None: ...
 
-    def noticed(self, session: Session, notice: Noticed) -> None:
-        raise NotImplementedError
+    def noticed(self, session: Session, notice: Noticed) -> None: ...
 
-    def cloud_leg_lost(self, session: Session) -> None:
-        raise NotImplementedError
+    def charger_leg_opened(self, session: Session) -> None: ...
 
-    def charger_leg_lost(self, session: Session) -> None:
-        raise NotImplementedError
+    def cloud_leg_lost(self, session: Session) -> None: ...
 
-    def broken(self, session: Session, error: BaseException) -> None:
-        raise NotImplementedError
+    def charger_leg_lost(self, session: Session) -> None: ...
+
+    def broken(self, session: Session, error: BaseException) -> None: ...
 
 
 class Session:
@@ -179,6 +172,7 @@ class Session:
         self.bad_frames = 0
         self.connected_wall = clock.now().wall
         self.handle(ChargerConnected(version))
+        self._owner.charger_leg_opened(self)
 
     def charger_said(self, data: bytes) -> None:
         try:
@@ -236,6 +230,7 @@ class Session:
         if leg is not self.charger_leg:
             return
         self.charger_leg = None
+        self.sequencer.forget(SendCharger, CloseCharger)
         log.info("%s: charger disconnected (%d %s)", self.identity, code, reason)
         self.handle(ChargerLost(code, reason))
         self._owner.charger_leg_lost(self)
@@ -282,6 +277,7 @@ class Session:
         if leg is not self.cloud_leg:
             return
         self.cloud_leg = None
+        self.sequencer.forget(SendCloud, CloseCloud)
         self.cloud_error = f"closed with {code}" + (f": {reason}" if reason else "")
         self.cloud_since = clock.now().wall
         self.handle(CloudLost(reason))

@@ -4,14 +4,14 @@ Rules of this file:
 - Pure. A call is encoded when it is made, so that what cannot be stored fails that call alone.
 - Within one transaction the tables do not depend on each other. Documents and transactions keep only
   the last word per key. In the journal rows are inserted, then settled, then discarded, which is the
-  order in which those things can happen to one row; only an Append behind a Discard of the same
-  charger starts a new round, because the discarded row may hold the unique key of the new one.
+  order in which those things can happen to one row. The one exception, a new row under the unique key
+  of one that is discarded in the same batch, hits that key and is then written one by one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import assert_never
@@ -80,52 +80,33 @@ def encode(ops: Sequence[StoreOp], done: asyncio.Future[None], now: float) -> Ca
 
 def statements_of(calls: Iterable[Call]) -> list[Statement]:
     """What to execute, in order, for all `calls` in one transaction."""
-    result: list[Statement] = []
-    current = _Round()
+    steps: dict[Step, list[Values]] = {step: [] for step in Step}
     documents: dict[tuple[str, str, str], Values | None] = {}
     transactions: dict[tuple[str, str], Values] = {}
     for call in calls:
         for step, values in call.journal:
-            if step is Step.INSERT and values[0] in current.discarded:
-                result += current.statements()
-                current = _Round()
-            current.add(step, values)
+            steps[step].append(values)
         documents |= call.documents
         transactions |= call.transactions
-    return result + current.statements() + _rest(documents, transactions)
+    return _journal(steps) + _rest(documents, transactions)
 
 
-def statements_of_step(step: Step, values: Values) -> list[Statement]:
-    one = _Round()
-    one.add(step, values)
-    return one.statements()
+def statements_one_by_one(call: Call) -> Iterator[tuple[Step | None, Values, list[Statement]]]:
+    """(step, its values, what to execute for it), in the order in which the caller asked."""
+    for step, values in call.journal:
+        yield step, values, _journal({step: [values]})
+    yield None, (), _rest(call.documents, call.transactions)
 
 
-def statements_besides_journal(call: Call) -> list[Statement]:
-    return _rest(call.documents, call.transactions)
-
-
-class _Round:
-    """Journal steps that may be sorted by kind without changing what they do."""
-
-    def __init__(self) -> None:
-        self.discarded: set[str] = set()
-        self._steps: dict[Step, list[Values]] = {step: [] for step in Step}
-
-    def add(self, step: Step, values: Values) -> None:
-        self._steps[step].append(values)
-        if step is Step.DISCARD:
-            self.discarded.add(values[0])
-
-    def statements(self) -> list[Statement]:
-        discards = self._steps[Step.DISCARD]
-        found = [
-            (statements.INSERT, self._steps[Step.INSERT]),
-            (statements.SETTLE, self._steps[Step.SETTLE]),
-            (statements.MARK_DISCARDED, discards),
-            (statements.DISCARD, discards),
-        ]
-        return [(sql, values) for sql, values in found if values]
+def _journal(steps: dict[Step, list[Values]]) -> list[Statement]:
+    discards = steps.get(Step.DISCARD, [])
+    found = [
+        (statements.INSERT, steps.get(Step.INSERT, [])),
+        (statements.SETTLE, steps.get(Step.SETTLE, [])),
+        (statements.MARK_DISCARDED, discards),
+        (statements.DISCARD, discards),
+    ]
+    return [(sql, values) for sql, values in found if values]
 
 
 def _rest(

@@ -39,7 +39,7 @@ _transaction = msgspec.json.Decoder(TransactionRecord).decode
 
 
 class BadRow(Exception):
-    """A row read from the file is not the row that was written. The text says which checksum."""
+    """A row read from the file is not the row that was written."""
 
 
 def _checksum(values: Sequence[Any]) -> int:
@@ -47,6 +47,15 @@ def _checksum(values: Sequence[Any]) -> int:
         return crc32(_pack(values))
     except (OverflowError, ValueError, TypeError) as error:
         raise StoreFault(f"a value cannot be stored: {error}") from error
+
+
+def _compare(values: Values, expected: Any) -> None:
+    try:
+        found = crc32(_pack(values))
+    except (OverflowError, ValueError, TypeError) as error:
+        raise BadRow(f"unreadable: {error}") from error
+    if found != expected:
+        raise BadRow("checksum")
 
 
 def _utf8(text: str) -> bytes:
@@ -104,14 +113,8 @@ def journal_values(row: JournalRow, settled_at: float) -> Values:
 
 def check_journal(values: Values) -> None:
     """Compare both checksums of a row as read. Raises BadRow."""
-    try:
-        said, became = crc32(_pack(values[:_CRC])), crc32(_pack((*values[:2], *values[_STATE:-1])))
-    except (OverflowError, ValueError, TypeError) as error:
-        raise BadRow(f"unreadable: {error}") from error
-    if said != values[_CRC]:
-        raise BadRow("crc")
-    if became != values[-1]:
-        raise BadRow("state_crc")
+    _compare(values[:_CRC], values[_CRC])
+    _compare((*values[:2], *values[_STATE:-1]), values[-1])
 
 
 def journal_row(values: Values) -> JournalRow:
@@ -174,8 +177,8 @@ def document_values(op: SaveDocument) -> Values | None:
 
 
 def check_document(values: Values) -> None:
-    if crc32(_pack(values[:4])) != values[4]:
-        raise BadRow("crc")
+    """Raises BadRow."""
+    _compare(values[:4], values[4])
 
 
 def document(values: Values) -> Document:
@@ -196,8 +199,8 @@ def transaction_values(record: TransactionRecord, saved_at: float) -> Values:
 
 
 def check_transaction(values: Values) -> None:
-    if crc32(_pack(values[:5])) != values[5]:
-        raise BadRow("crc")
+    """Raises BadRow."""
+    _compare(values[:5], values[5])
 
 
 def transaction_record(values: Values) -> TransactionRecord:

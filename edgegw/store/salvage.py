@@ -3,12 +3,14 @@
 Rules of this file:
 - The damaged file is read only, is never written and is kept.
 - Tables are read by row id, without their indexes, from both ends towards the damage, then by halves
-  around it. A row is taken only with a good checksum; others go to the quarantine, bytes and all.
+  around it. What is still missing after that is looked for in the raw pages (`carve`).
+- A row is taken only with a good checksum; others go to the quarantine, bytes and all.
 - The new file is complete and on disk before the old one loses its name (`StoreDirectory`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 import sys
@@ -19,6 +21,7 @@ import msgspec
 
 from edgegw.errors import StoreFault
 from edgegw.store import rows, statements
+from edgegw.store.carve import carve
 from edgegw.store.database import Database, build
 from edgegw.store.directory import SHM, WAL, StoreDirectory
 from edgegw.store.rows import BadRow, Values
@@ -34,6 +37,7 @@ class Salvage(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: str
     kept: int = 0  # journal rows with good checksums
+    carved: int = 0  # of these, how many SQLite itself could not reach any more
     documents: int = 0
     transactions: int = 0
     quarantined: int = 0
@@ -45,6 +49,7 @@ class _Table(msgspec.Struct, frozen=True):
     name: str
     select: str  # ends in WHERE id > ? ORDER BY id LIMIT ?
     insert: str
+    insert_missing: str
     check: Callable[[Values], None]
     blobs: tuple[int, ...]  # columns that stay bytes
 
@@ -54,16 +59,38 @@ def _anything(values: Values) -> None:
 
 
 TABLES: Final = (
-    _Table("journal", statements.SCAN_JOURNAL, statements.INSERT_SALVAGED, rows.check_journal, (12, 13)),
-    _Table("document", statements.SCAN_DOCUMENTS, statements.SAVE_DOCUMENT, rows.check_document, (3,)),
+    _Table(
+        "journal",
+        statements.SCAN_JOURNAL,
+        statements.INSERT_SALVAGED,
+        statements.INSERT_SALVAGED,
+        rows.check_journal,
+        (12, 13),
+    ),
+    _Table(
+        "document",
+        statements.SCAN_DOCUMENTS,
+        statements.SAVE_DOCUMENT,
+        statements.MISSING_DOCUMENT,
+        rows.check_document,
+        (3,),
+    ),
     _Table(
         "transaction_record",
         statements.SCAN_TRANSACTIONS,
         statements.SAVE_TRANSACTION,
+        statements.MISSING_TRANSACTION,
         rows.check_transaction,
         (4,),
     ),
-    _Table("quarantine", statements.SCAN_QUARANTINE, statements.QUARANTINE, _anything, (4,)),
+    _Table(
+        "quarantine",
+        statements.SCAN_QUARANTINE,
+        statements.QUARANTINE,
+        statements.QUARANTINE,
+        _anything,
+        (4,),
+    ),
 )
 
 
@@ -87,7 +114,8 @@ async def salvage(directory: StoreDirectory, reason: str, now: float) -> Salvage
     aside = directory.swap_in_salvaged(now)
     return Salvage(
         reason=reason,
-        kept=counts["journal"],
+        kept=counts["journal"] + counts["carved"],
+        carved=counts["carved"],
         documents=counts["document"],
         transactions=counts["transaction_record"],
         quarantined=counts["bad"] + counts["quarantine"],
@@ -97,26 +125,62 @@ async def salvage(directory: StoreDirectory, reason: str, now: float) -> Salvage
 
 
 async def _copy_all(directory: StoreDirectory, new: Database, now: float) -> tuple[dict[str, int], bool]:
-    counts = {table.name: 0 for table in TABLES} | {"bad": 0}
+    counts = {table.name: 0 for table in TABLES} | {"bad": 0, "carved": 0}
     try:
-        old = await _open_damaged(directory)
+        unreadable = await _copy_readable(directory, new, counts, now)
     except sqlite3.Error as error:
-        log.error("store: nothing can be read from the damaged file: %s", error)
-        return counts, True
+        log.error("store: SQLite cannot read the damaged file: %s", error)
+        unreadable = True
+    if unreadable and directory.database.exists():
+        await _copy_carved(directory, new, counts)
+    return counts, unreadable
+
+
+async def _copy_readable(
+    directory: StoreDirectory, new: Database, counts: dict[str, int], now: float
+) -> bool:
+    """Returns whether a part could not be read. Raises sqlite3.Error."""
+    old = await _open_damaged(directory)
     try:
-        unreadable = False
-        for table in await _present(old, counts):
+        present = await _present(old)
+        unreadable = len(present) < len(TABLES)
+        for table in present:
             reader = _Reader(old, table)
             async for chunk in reader.chunks():
                 await _copy_chunk(new, table, chunk, counts, now)
             unreadable |= reader.damaged
         await _copy_marks(old, new)
-        return counts, unreadable
+        return unreadable
     finally:
         await old.close()
 
 
-async def _present(old: Database, counts: dict[str, int]) -> list[_Table]:
+async def _copy_carved(directory: StoreDirectory, new: Database, counts: dict[str, int]) -> None:
+    """Rows of the raw pages that the new database does not have yet."""
+    try:
+        for found in carve(directory.database, directory.beside(WAL)):
+            for table in TABLES:
+                await _keep_carved(new, table, [f.values for f in found if f.table == table.name], counts)
+            await asyncio.sleep(0)
+    except OSError as error:
+        log.error("store: the damaged file ends here: %s", error)
+
+
+async def _keep_carved(new: Database, table: _Table, found: list[Values], counts: dict[str, int]) -> None:
+    good: list[Values] = []
+    for values in found:
+        try:
+            table.check(values)
+            good.append(tuple(_text(list(values), table)))
+        except (BadRow, UnicodeDecodeError):
+            log.debug("store: a row of %s in a damaged page is not intact", table.name)
+    if good:
+        before = new.total_changes
+        await new.transaction([(table.insert_missing, good)])
+        counts["carved" if table.name == "journal" else table.name] += new.total_changes - before
+
+
+async def _present(old: Database) -> list[_Table]:
     names = {name for (name,) in await old.fetch("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     return [table for table in TABLES if table.name.encode() in names]
 

@@ -4,8 +4,9 @@ Rules of this file:
 - Statements run in a `turn`; there is one connection, so the writer and the readers take turns.
 - What the file says about its own damage (SQLITE_CORRUPT, SQLITE_NOTADB, a bad checksum that cannot be
   deleted) leads to one rebuild from the rows that are intact, never to going on as if nothing was.
-- After a COMMIT of unknown outcome the connection is opened anew, once. When that fails the store is
-  broken for good: every use raises StoreFault, and whoever runs the process is told to restart it.
+- After a COMMIT of unknown outcome the connection is opened anew. When that fails, or the next COMMIT
+  does, the store is broken for good: every use raises StoreFault, and whoever runs the process is told
+  to restart it.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Session:
         self.directory = directory
         self.wall = wall
         self.broken = ""  # why, once it is
+        self.on_trial = False  # opened anew after a failure and no batch has been written since
         self._on_alarm = on_alarm
         self._on_broken = on_broken
         self._database: Database | None = None
@@ -225,7 +227,8 @@ class Session:
 
     def _report_salvage(self, found: Salvage) -> None:
         text = (
-            f"{found.reason}. Saved: {found.kept} messages, {found.documents} documents,"
+            f"{found.reason}. Saved: {found.kept} messages ({found.carved} of them from raw pages),"
+            f" {found.documents} documents,"
             f" {found.transactions} transactions. In quarantine: {found.quarantined}."
             f"{' A part of the file could not be read.' if found.unreadable else ''}"
             f" The damaged file is kept: {found.aside or 'there was none'}"
@@ -234,6 +237,11 @@ class Session:
 
     async def reopen(self, reason: str) -> None:
         """After a COMMIT of unknown outcome: a new connection, once. The caller has the turn."""
+        if self.on_trial:
+            await self._drop()
+            self.fail(f"{reason}, again and right after the store was opened anew")
+            return
+        self.on_trial = True
         self.alarm("unknown_outcome", f"{reason}; nobody was answered, opening the store again")
         if self.directory.free_bytes() < 1024 * 1024:
             self.give_up_reserve()

@@ -41,6 +41,9 @@ SAME_SEQ: Final = "SELECT epoch, message_id, raw FROM journal WHERE charger = ? 
 # A damaged file may show one row twice.
 INSERT_SALVAGED: Final = INSERT.replace("INSERT", "INSERT OR IGNORE", 1)
 
+MISSING_DOCUMENT: Final = SAVE_DOCUMENT.split(" ON CONFLICT")[0] + " ON CONFLICT DO NOTHING"
+MISSING_TRANSACTION: Final = SAVE_TRANSACTION.split(" ON CONFLICT")[0] + " ON CONFLICT DO NOTHING"
+
 # --- readers --------------------------------------------------------------------------------------
 
 _SELECT_JOURNAL = f"SELECT id, {JOURNAL_COLUMNS} FROM journal"  # noqa: S608

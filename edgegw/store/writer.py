@@ -20,7 +20,7 @@ from typing import Final
 
 from edgegw.errors import StoreFault, StoreFull, StoreUnknownOutcome
 from edgegw.store import statements
-from edgegw.store.batch import Call, Step, statements_besides_journal, statements_of, statements_of_step
+from edgegw.store.batch import Call, Step, statements_of, statements_one_by_one
 from edgegw.store.database import Database
 from edgegw.store.rows import Values
 from edgegw.store.session import Session, is_corruption, primary_code
@@ -130,6 +130,7 @@ class Writer:
             await self._lose_track(calls, str(failure))
         else:
             self.commits += 1
+            self._session.on_trial = False
             for call in calls:
                 _settle(call, refused.get(id(call)))
 
@@ -187,10 +188,9 @@ async def _one_by_one(database: Database, calls: Iterable[Call]) -> dict[int, St
     for call in calls:
         await database.fetch("SAVEPOINT one_call")
         try:
-            for step, values in call.journal:
+            for step, values, found in statements_one_by_one(call):
                 if step is not Step.INSERT or not await _is_there(database, values):
-                    await database.run(statements_of_step(step, values))
-            await database.run(statements_besides_journal(call))
+                    await database.run(found)
         except (StoreFault, sqlite3.IntegrityError) as error:
             await database.fetch("ROLLBACK TO one_call")
             refused[id(call)] = StoreFault(f"a call was refused: {error}")

@@ -102,6 +102,7 @@ def answering(path, answer: bytes) -> threading.Thread:
     door = socket.socket(socket.AF_UNIX)
     door.bind(str(path))
     door.listen()
+    door.settimeout(5)
 
     def serve() -> None:
         with door, door.accept()[0] as peer:

@@ -1,25 +1,24 @@
 'use strict';
 // A strict CSMS on ocpp-rpc for 1.6, 2.0.1 and 2.1: validates every message both ways and says what it sees.
 //
-//   node cloud.js [--protocols ocpp2.1,ocpp2.0.1,ocpp1.6] [--passwords '{"CP-1": "secret"}']
+//   node cloud.js [--protocols ocpp2.1,ocpp2.0.1,ocpp1.6]
 //
-// Listens on a free port of 127.0.0.1 and takes chargers at any path. With --passwords only these
-// identities may come in: others get 404, a wrong password 401.
+// Listens on a free port of 127.0.0.1 and takes every charger at every path, until it is told otherwise.
 //
 // events   listening, knock, refused, connected, closed, call, answered, answered_error,
 //          violation, bad_message, done, failed
-// commands call, close, cut, restore, refuse, fail, tag
+// commands call, close, cut, restore, password, refuse, fail, tag
 
 const { RPCServer, createRPCError } = require('ocpp-rpc');
 const { answer } = require('./desk');
 const { say, options, obey, complain } = require('./lines');
 const { ocpp21 } = require('./validators');
 
-const option = options({ protocols: 'ocpp2.1,ocpp2.0.1,ocpp1.6', passwords: 'null' });
-const passwords = JSON.parse(option.passwords);
+const option = options({ protocols: 'ocpp2.1,ocpp2.0.1,ocpp1.6' });
 const clients = new Map(); // identity -> RPCServerClient
-const failures = []; // {action, code, times} not used up yet
-let refusal = null; // HTTP status for everybody
+const failures = []; // {identity, action, code} not used up yet
+const passwords = new Map(); // identity -> what it must know; others may come without
+const refusals = new Map(); // identity -> HTTP status
 let port = 0;
 let http = null;
 
@@ -33,10 +32,9 @@ const server = new RPCServer({
 });
 
 function statusFor({ identity, password }) {
-  if (refusal !== null) return refusal;
-  if (passwords === null) return null;
-  if (!(identity in passwords)) return 404;
-  return password?.toString('utf8') === passwords[identity] ? null : 401;
+  if (refusals.has(identity)) return refusals.get(identity);
+  if (!passwords.has(identity)) return null;
+  return password?.toString('utf8') === passwords.get(identity) ? null : 401;
 }
 
 server.auth((accept, reject, handshake) => {
@@ -79,9 +77,9 @@ server.on('client', (client) => {
   });
   complain(client, facts);
   client.handle(({ method, params }) => {
-    const failure = failures.find((one) => one.action === method && one.times > 0);
-    if (failure) {
-      failure.times -= 1;
+    const index = failures.findIndex((one) => one.identity === identity && one.action === method);
+    if (index >= 0) {
+      const [failure] = failures.splice(index, 1);
       throw createRPCError(failure.code, 'as told');
     }
     return answer(identity, protocol, method, params);
@@ -112,16 +110,22 @@ const commands = {
   },
   /** Be back on the same port. */
   restore: listen,
-  /** Refuse handshakes with this HTTP status; null: accept again. */
-  refuse: ({ status }) => {
-    refusal = status;
+  /** From now on this charger must know this password. */
+  password: ({ identity, password }) => {
+    passwords.set(identity, password);
   },
-  /** Answer the next `times` CALLs of this action with CALLERROR. */
-  fail: ({ action, code, times = 1 }) => {
-    failures.push({ action, code, times });
+  /** From now on this charger's handshakes are refused with this HTTP status. */
+  refuse: ({ identity, status }) => {
+    refusals.set(identity, status);
+  },
+  /** Answer the charger's next CALL of this action with CALLERROR. */
+  fail: ({ identity, action, code }) => {
+    failures.push({ identity, action, code });
   },
   /** From now on this tag has this status. */
-  tag: ({ tag, status }) => answer.tags.set(tag, status),
+  tag: ({ tag, status }) => {
+    answer.tags.set(tag, status);
+  },
 };
 
 listen().then(() => {

@@ -40,6 +40,7 @@ class Program:
         self._child = child
         self._refs = itertools.count(1)
         self._parsed: list[Event] = []
+        self._judged = 0
         self.expected: set[str] = set()
 
     @property
@@ -78,8 +79,13 @@ class Program:
         found = (one for one in reversed(self.events) if one["event"] in ("done", "failed"))
         return next((one for one in found if one["ref"] == ref), None)
 
-    def complaints(self) -> list[Event]:
-        return [one for one in self.events if one["event"] in COMPLAINTS - self.expected]
+    def take_complaints(self) -> list[Event]:
+        """What it complained of since the last time, but for what was expected."""
+        fresh = self.events[self._judged :]
+        found = [one for one in fresh if one["event"] in COMPLAINTS - self.expected]
+        self._judged += len(fresh)
+        self.expected.clear()
+        return found
 
 
 class Cloud(Program):
@@ -89,7 +95,9 @@ class Cloud(Program):
 
     def calls(self, identity: str, *actions: str) -> list[Event]:
         """What this charger asked, in order; all of it when no action is named."""
-        return [one for one in self.seen("call", identity=identity) if not actions or one["action"] in actions]
+        return [
+            one for one in self.seen("call", identity=identity) if not actions or one["action"] in actions
+        ]
 
     async def call(self, identity: str, action: str, params: Mapping[str, Any]) -> Any:
         return await self.do("call", identity=identity, action=action, params=params)
@@ -121,18 +129,16 @@ class Charger:
 
 
 class Peers:
-    """Starts the programs of one test; at its end nobody may have a complaint."""
+    """Starts the programs of a test or of several; at the end of each nobody may have a complaint."""
 
     def __init__(self, children: Children) -> None:
         self._children = children
         self._all: list[Program] = []
         self._chargers: Program | None = None
 
-    async def cloud(self, *, protocols: str = "", passwords: Mapping[str, str] | None = None) -> Cloud:
-        """A strict CSMS. passwords: identity -> password of all who may come in; None: everybody."""
-        options = ["--protocols", protocols] if protocols else []
-        if passwords is not None:
-            options += ["--passwords", json.dumps(passwords)]
+    async def cloud(self, *protocols: str) -> Cloud:
+        """A strict CSMS; protocols in its order of preference, all when none is named."""
+        options = ["--protocols", ",".join(protocols)] if protocols else []
         cloud = Cloud(await self._start("cloud", options))
         cloud.url = f"ws://127.0.0.1:{(await cloud.wait('listening'))['port']}/csms"
         return self._keep(cloud)
@@ -165,7 +171,8 @@ class Peers:
         return program
 
     def assert_content(self) -> None:
-        complaints = [one for program in self._all for one in program.complaints()]
+        """Nobody has complained since the last time this was asked."""
+        complaints = [one for program in self._all for one in program.take_complaints()]
         assert complaints == [], json.dumps(complaints, indent=1)[:4000]
 
 

@@ -112,19 +112,42 @@ class ChaosProxy:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        self._open.add(writer)
         if self.refuse:
-            writer.close()
+            self._hang_up(writer)
             return
+        self._spawn(self._bridge(reader, writer))
+
+    def _spawn(self, coroutine) -> asyncio.Task:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _bridge(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        both = [writer]
         try:
             up_reader, up_writer = await asyncio.open_connection(sock=await self._dial())
+            both.append(up_writer)
+            self._open.add(up_writer)
+            pumps = [
+                self._spawn(self._pump(UP, reader, up_writer)),
+                self._spawn(self._pump(DOWN, up_reader, writer)),
+            ]
+            try:
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for pump in pumps:
+                    pump.cancel()
         except OSError:
+            pass
+        finally:
+            self._hang_up(*both)
+
+    def _hang_up(self, *writers: asyncio.StreamWriter) -> None:
+        for writer in writers:
             writer.close()
-            return
-        self._open |= {writer, up_writer}
-        for direction, source, sink in ((UP, reader, up_writer), (DOWN, up_reader, writer)):
-            task = asyncio.create_task(self._pump(direction, source, sink, (writer, up_writer)))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._open.discard(writer)
 
     async def _dial(self) -> socket.socket:
         sock = socket.socket()
@@ -138,9 +161,9 @@ class ChaosProxy:
             raise
         return sock
 
-    async def _pump(self, direction, source, sink, both) -> None:
+    async def _pump(self, direction, source, sink) -> None:
         passed = 0
-        try:
+        with contextlib.suppress(OSError):
             while data := await source.read(65536):
                 while data:
                     piece, data = self._next_piece(direction, data, passed)
@@ -153,12 +176,6 @@ class ChaosProxy:
                     if passed == self._cut[direction]:
                         return
             await self._flowing[direction].wait()
-        except OSError:
-            pass
-        finally:
-            for writer in both:
-                writer.close()
-                self._open.discard(writer)
 
     def _next_piece(self, direction: str, data: bytes, passed: int) -> tuple[bytes, bytes]:
         size = self._piece_bytes or len(data)

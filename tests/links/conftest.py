@@ -16,6 +16,9 @@ def pytest_asyncio_loop_factories(config, item):
     return LOOPS
 
 
+EC_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+
+
 class Certificates:
     """`make(name, ...)` -> (certificate, key) paths. `authority` is the CA that signed them."""
 
@@ -23,7 +26,7 @@ class Certificates:
         self.directory = directory
         self.authority = directory / "ca.pem"
         self._openssl(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=Test CA",
+            "req", "-x509", *EC_KEY, "-nodes", "-subj", "/CN=Test CA",
             "-days", "30", "-keyout", "ca.key", "-out", "ca.pem",
             "-addext", "basicConstraints=critical,CA:TRUE",
         )  # fmt: skip
@@ -48,7 +51,7 @@ class Certificates:
 
     def self_signed(self, label: str, name: str = "localhost"):
         self._openssl(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+            "req", "-x509", *EC_KEY, "-nodes", "-subj", f"/CN={name}",
             "-addext", f"subjectAltName=DNS:{name}", "-days", "30",
             "-keyout", f"{label}.key", "-out", f"{label}.pem",
         )  # fmt: skip
@@ -62,7 +65,8 @@ class Certificates:
             "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n"
         )
         self._openssl(
-            "ca", "-batch", "-config", "ca.cnf", "-cert", "ca.pem", "-keyfile", "ca.key", "-in", "csr", "-notext",
+            "ca", "-batch", "-config", "ca.cnf", "-cert", "ca.pem", "-keyfile", "ca.key",
+            "-in", "csr", "-notext",
             "-startdate", not_before, "-enddate", not_after, "-extfile", "ext", "-out", f"{label}.pem",
         )  # fmt: skip
 

@@ -15,6 +15,13 @@ from edgegw.runtime.ports import Admitted, HandshakeRequest, Refused
 DEADLINE_S = 10.0
 
 
+async def eventually(condition) -> None:
+    """For states that send no event (the kernel's, other libraries'); everything else is waited for."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
 class Listener:
     """Remembers what it was told; echoes when `echo`."""
 

@@ -17,7 +17,7 @@ from edgegw.links.charger_server import ServerSettings
 from edgegw.links.keepalive import KeepAlive
 from edgegw.links.websocket import LegSettings
 from tests.links.chaos import DOWN, UP, ChaosProxy
-from tests.links.house import DEADLINE_S, Gate, RawPeer, frame, serving, text
+from tests.links.house import DEADLINE_S, Gate, RawPeer, eventually, frame, serving, text
 
 FAST = LegSettings(ping_interval_s=0.0, close_timeout_s=0.5)
 V16 = ["ocpp1.6"]
@@ -59,17 +59,16 @@ async def test_messages_pass_both_ways_byte_for_byte():
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 64])
 async def test_any_fragmentation_by_tcp_gives_the_same_messages(piece):
     gate = Gate()
-    async with serving(gate, with_leg()) as (_, port):
-        async with ChaosProxy(port) as line:
-            peer, listener = await raw_leg(gate, line.port)
-            line.dribble(piece, 0.0)
-            messages = [bytes([i]) * (i * 37 % 300) for i in range(40)]
-            await peer.say(b"".join(map(text, messages)))
-            assert await listener.until_texts(40) == messages
-            line.dribble(0, 0.0)
-            await peer.say(text(b"whole again"))
-            assert (await listener.until_texts(41))[-1] == b"whole again"
-            await peer.close()
+    async with serving(gate, with_leg()) as (_, port), ChaosProxy(port) as line:
+        peer, listener = await raw_leg(gate, line.port)
+        line.dribble(piece, 0.0)
+        messages = [bytes([i]) * (i * 37 % 300) for i in range(40)]
+        await peer.say(b"".join(map(text, messages)))
+        assert await listener.until_texts(40) == messages
+        line.dribble(0, 0.0)
+        await peer.say(text(b"whole again"))
+        assert (await listener.until_texts(41))[-1] == b"whole again"
+        await peer.close()
 
 
 async def test_fragments_are_joined_and_the_short_lane_waits_for_their_end():
@@ -92,15 +91,15 @@ async def test_fragments_are_joined_and_the_short_lane_waits_for_their_end():
         await peer.close()
 
 
-async def test_a_frame_cut_after_its_header_is_not_taken_for_a_boundary():
+async def test_a_frame_cut_anywhere_is_not_taken_for_a_boundary():
     gate = Gate()
     async with serving(gate, with_leg()) as (_, port):
         peer, listener = await raw_leg(gate, port)
         inner = text(b"inside")
-        outer = text(inner)
+        outer = bytes((0x81, 0x80 | len(inner), 0, 0, 0, 0)) + inner  # a mask of zeros: inner shows as it is
         for cut in range(1, len(outer)):
             await peer.say(outer[:cut])
-            await peer.say(b"")
+            await eventually(lambda cut=cut: listener.leg._owed == cut)
             await peer.say(outer[cut:])
             assert (await listener.until_texts(cut))[-1] == inner
         await peer.close()
@@ -178,14 +177,16 @@ async def test_fault_16_over_the_size_limit_closes_1009():
 
 async def test_fault_16_one_mebibyte_and_one_byte():
     gate = Gate()
-    async with serving(gate, with_leg()) as (_, port):
-        async with connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=V16, proxy=None) as charger:
-            await charger.send("x" * 2**20)
-            await gate.listeners[0].until_texts(1)
-            await charger.send("x" * (2**20 + 1))
-            with pytest.raises(ConnectionClosed):
-                await asyncio.wait_for(charger.recv(), DEADLINE_S)
-            assert charger.close_code == 1009
+    async with (
+        serving(gate, with_leg()) as (_, port),
+        connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=V16, proxy=None) as charger,
+    ):
+        await charger.send("x" * 2**20)
+        await gate.listeners[0].until_texts(1)
+        await charger.send("x" * (2**20 + 1))
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(charger.recv(), DEADLINE_S)
+        assert charger.close_code == 1009
 
 
 async def test_fault_17_deflate_bomb_closes_1009():
@@ -288,18 +289,20 @@ async def test_fault_31_a_peer_that_never_reads_is_dropped_by_time():
 
 async def test_a_slow_reader_is_not_a_dead_one():
     gate = Gate()
-    async with serving(gate, with_leg(write_buffer_max_bytes=2**30, stall_timeout_s=0.5)) as (_, port):
-        async with ChaosProxy(port, buffer_bytes=65536) as line:
-            peer, listener = await raw_leg(gate, line.port)
-            sock = listener.leg._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-            line.dribble(65536, 0.02)
-            for _ in range(40):
-                listener.leg.send(b"x" * 100_000)
-            for _ in range(40):
-                assert len((await peer.hear_frame()).data) == 100_000
-            assert listener.closed == []
-            await peer.close()
+    async with (
+        serving(gate, with_leg(write_buffer_max_bytes=2**30, stall_timeout_s=0.5)) as (_, port),
+        ChaosProxy(port, buffer_bytes=65536) as line,
+    ):
+        peer, listener = await raw_leg(gate, line.port)
+        sock = listener.leg._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        line.dribble(65536, 0.02)
+        for _ in range(40):
+            listener.leg.send(b"x" * 100_000)
+        for _ in range(40):
+            assert len((await peer.hear_frame()).data) == 100_000
+        assert listener.closed == []
+        await peer.close()
 
 
 async def test_fault_32_half_open_peer_that_answered_pings_before():
@@ -311,24 +314,24 @@ async def test_fault_32_half_open_peer_that_answered_pings_before():
     wheel = KeepAlive(wheel_tick)
     server = ChargerServer(gate, settings, wheel)
     [(_, port)] = await server.start("127.0.0.1", 0)
-    async with ChaosProxy(port) as line:
-        async with connect(
+    async with (
+        ChaosProxy(port) as line,
+        connect(
             f"ws://127.0.0.1:{line.port}/ocpp/CP1",
             subprotocols=V16,
             proxy=None,
             ping_interval=None,
             close_timeout=0.1,
-        ):
-            listener = gate.listeners[0]
-            # Two pings answered.
-            async with asyncio.timeout(DEADLINE_S):
-                while not listener.leg._ponged:
-                    await asyncio.sleep(0.01)
-            assert listener.closed == []
-            line.freeze()
-            code, reason = await listener.until_closed()
-            assert code == 1006
-            assert reason.startswith("no sign of life for 0.5")
+        ),
+    ):
+        listener = gate.listeners[0]
+        # Two pings answered.
+        await eventually(lambda: listener.leg._ponged)
+        assert listener.closed == []
+        line.freeze()
+        code, reason = await listener.until_closed()
+        assert code == 1006
+        assert reason.startswith("no sign of life for 0.5")
     await server.stop()
     assert wheel.members == 0
     wheel.close()
@@ -367,29 +370,28 @@ async def test_the_kernel_watches_a_silent_peer():
 
 async def test_is_alive_asks_the_peer():
     gate = Gate()
-    async with serving(gate, with_leg()) as (_, port):
-        async with ChaosProxy(port) as line:
-            peer, listener = await raw_leg(gate, line.port)
-            leg = listener.leg
-            asking = asyncio.gather(leg.is_alive(DEADLINE_S), leg.is_alive(DEADLINE_S))
-            ping = await peer.hear_frame()
-            assert ping.opcode == 9
-            await peer.say(frame(10, ping.data))
-            assert await asking == [True, True]
-            # Any byte is life.
-            asking = asyncio.gather(leg.is_alive(DEADLINE_S))
-            await peer.hear_frame()
-            await peer.say(text(b"busy"))
-            assert await asking == [True]
-            line.freeze(UP)
-            assert await leg.is_alive(0.1) is False
-            asking = asyncio.gather(leg.is_alive(DEADLINE_S))
-            await asyncio.sleep(0)
-            line.reset()
-            assert await asking == [False]
-            assert await leg.is_alive(DEADLINE_S) is False
-            await listener.until_closed()
-            await peer.close()
+    async with serving(gate, with_leg()) as (_, port), ChaosProxy(port) as line:
+        peer, listener = await raw_leg(gate, line.port)
+        leg = listener.leg
+        asking = asyncio.gather(leg.is_alive(DEADLINE_S), leg.is_alive(DEADLINE_S))
+        ping = await peer.hear_frame()
+        assert ping.opcode == 9
+        await peer.say(frame(10, ping.data))
+        assert await asking == [True, True]
+        # Any byte is life.
+        asking = asyncio.gather(leg.is_alive(DEADLINE_S))
+        await peer.hear_frame()
+        await peer.say(text(b"busy"))
+        assert await asking == [True]
+        line.freeze(UP)
+        assert await leg.is_alive(0.1) is False
+        asking = asyncio.gather(leg.is_alive(DEADLINE_S))
+        await asyncio.sleep(0)
+        line.reset()
+        assert await asking == [False]
+        assert await leg.is_alive(DEADLINE_S) is False
+        await listener.until_closed()
+        await peer.close()
 
 
 async def test_reset_is_reported_once():
@@ -445,15 +447,37 @@ async def test_what_is_no_websocket_frame_closes_1002(bad):
 
 async def test_our_close_is_echoed():
     gate = Gate()
+    async with (
+        serving(gate, with_leg()) as (_, port),
+        connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=V16, proxy=None) as charger,
+    ):
+        listener = gate.listeners[0]
+        listener.leg.close(1012, "é" * 100)
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(charger.recv(), DEADLINE_S)
+        assert charger.close_code == 1012
+        assert charger.close_reason == "é" * 61
+        assert await listener.until_closed() == (1012, "é" * 61)
+
+
+async def test_after_our_close_nothing_is_delivered():
+    gate = Gate()
     async with serving(gate, with_leg()) as (_, port):
-        async with connect(f"ws://127.0.0.1:{port}/ocpp/CP1", subprotocols=V16, proxy=None) as charger:
-            listener = gate.listeners[0]
-            listener.leg.close(1012, "é" * 100)
-            with pytest.raises(ConnectionClosed):
-                await asyncio.wait_for(charger.recv(), DEADLINE_S)
-            assert charger.close_code == 1012
-            assert charger.close_reason == "é" * 61
-            assert await listener.until_closed() == (1012, "é" * 61)
+        peer, listener = await raw_leg(gate, port)
+        listener.leg.close(1000, "done")
+        end = await peer.hear_frame()
+        await peer.say(frame(9, b"?"))
+        assert (await peer.hear_frame()).opcode == 10
+        assert listener.leg._quick_max == 0  # the short lane stays shut
+        await peer.say(text(b"too late"))
+        await peer.say(frame(9, b"!"))
+        assert (await peer.hear_frame()).data == b"!"
+        await peer.say(frame(8, end.data))
+        assert await listener.until_closed() == (1000, "done")
+        assert listener.texts == []
+        listener.leg.connection_lost(None)  # a TLS transport may tell the handshake and the leg
+        assert len(listener.closed) == 1
+        await peer.close()
 
 
 async def test_codes_that_may_not_be_sent_become_1000():
@@ -493,9 +517,7 @@ async def test_pause_reading_holds_the_peer_back():
         peer, listener = await raw_leg(gate, port)
         listener.leg.pause_reading()
         flood = asyncio.gather(peer.say(text(b"x" * 1000) * 20_000))
-        async with asyncio.timeout(DEADLINE_S):
-            while not peer.writer.transport.get_write_buffer_size():
-                await asyncio.sleep(0.01)
+        await eventually(lambda: peer.writer.transport.get_write_buffer_size())
         assert len(listener.texts) <= 300  # one read at most, parsed in pieces
         listener.leg.resume_reading()
         await listener.until_texts(20_000)
@@ -510,9 +532,7 @@ async def test_fault_29_a_flood_leaves_the_others_their_turn():
         async with connect(f"ws://127.0.0.1:{port}/ocpp/CP2", subprotocols=V16, proxy=None) as charger:
             flooder.writer.write(text(b"") * 100_000)
             before = len(flooded.texts)
-            async with asyncio.timeout(DEADLINE_S):
-                while len(flooded.texts) == before:
-                    await asyncio.sleep(0)
+            await eventually(lambda: len(flooded.texts) != before)
             await charger.send("me too")
             assert await asyncio.wait_for(charger.recv(), DEADLINE_S) == "me too"
             assert len(flooded.texts) < 100_000
@@ -521,12 +541,11 @@ async def test_fault_29_a_flood_leaves_the_others_their_turn():
 
 async def test_a_silent_line_downwards_does_not_stop_the_upward_one():
     gate = Gate(echo=True)
-    async with serving(gate, with_leg()) as (_, port):
-        async with ChaosProxy(port) as line:
-            peer, listener = await raw_leg(gate, line.port)
-            line.freeze(DOWN)
-            await peer.say(text(b"up"))
-            assert await listener.until_texts(1) == [b"up"]
-            line.thaw()
-            assert (await peer.hear_frame()).data == b"up"
-            await peer.close()
+    async with serving(gate, with_leg()) as (_, port), ChaosProxy(port) as line:
+        peer, listener = await raw_leg(gate, line.port)
+        line.freeze(DOWN)
+        await peer.say(text(b"up"))
+        assert await listener.until_texts(1) == [b"up"]
+        line.thaw()
+        assert (await peer.hear_frame()).data == b"up"
+        await peer.close()

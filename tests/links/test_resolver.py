@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 
 import pytest
 
 from edgegw.links.resolver import LookupFailed, Resolver
+from tests.links.house import eventually
 
 
 class Names:
@@ -84,10 +84,7 @@ async def test_fault_66_at_most_two_threads_and_they_are_daemons():
     assert all(thread.daemon for thread in mine)
     resolver.close()
     names.go_on.set()
-    deadline = time.monotonic() + 5
-    while any(thread.is_alive() for thread in mine) and time.monotonic() < deadline:
-        await asyncio.sleep(0.01)
-    assert not any(thread.is_alive() for thread in mine)
+    await eventually(lambda: not any(thread.is_alive() for thread in mine))
 
 
 async def test_what_is_no_name():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 ATTEMPTS_MAX = 3
+HANDSHAKE_S = 30.0  # then the charger dials anew
 NEVER_GIVEN = -1  # 1.6 errata 3.18
 
 OnAnswer = Callable[[list[Any]], None]
@@ -70,7 +71,8 @@ class SimCharger:
         self.timeouts = 0
         self._count = 0
         self._unique = 0
-        self._awake = 0
+        self._awake = 0.0
+        self._knocks = 0
         self.connectors = Connectors(self)
         self.obedience = Obedience(self)
 
@@ -83,6 +85,9 @@ class SimCharger:
     def connect(self) -> None:
         if self.socket is not None or self.down:
             return
+        self._knocks += 1
+        knock = self._knocks
+        self.world.agenda.after(HANDSHAKE_S, lambda: self._no_answer(knock))
         socket = Socket(self.world, self.name, "charger", self.habits.latency_s)
         self.world.agenda.after(self.habits.latency_s, lambda: self.world.knock(self, socket))
 
@@ -100,6 +105,10 @@ class SimCharger:
     def refused(self) -> None:
         self._again()
 
+    def _no_answer(self, knock: int) -> None:
+        if knock == self._knocks:
+            self.connect()
+
     def on_closed(self) -> None:
         self._unplugged()
         self._again()
@@ -109,6 +118,7 @@ class SimCharger:
 
     def _unplugged(self) -> None:
         self.socket = None
+        self.boot_due |= any(w.asked.action == "BootNotification" for w in self.waiting.values())
         self.waiting.clear()
         for message in self.queue:
             message.in_flight = False

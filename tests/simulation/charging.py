@@ -55,8 +55,9 @@ class Connectors:
         if charger.online and charger.accepted and charger.rng.random() < charger.habits.authorizes:
 
             def answered(answer: list[Any]) -> None:
-                info = answer[2].get("idTagInfo") or answer[2].get("idTokenInfo") or {}
-                if answer[0] == RESULT and info.get("status") == "Accepted":
+                payload = answer[2] if answer[0] == RESULT else {}
+                info = payload.get("idTagInfo") or payload.get("idTokenInfo") or {}
+                if info.get("status") == "Accepted":
                     self.start(connector, tag)
 
             charger.tell("Authorize", speech.authorize(charger.habits, tag), answered)

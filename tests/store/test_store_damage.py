@@ -157,6 +157,48 @@ async def test_fault_61_damaged_pages_cost_only_their_own_rows(tmp_path):
         await it.journal.commit([Append(row("CP9"))])
 
 
+@pytest.mark.parametrize("damage", ["header", "schema", "tree"])
+async def test_fault_61_rows_are_carved_out_when_the_way_to_them_is_gone(tmp_path, damage):
+    """The first page, a table's definition, the root of a table: every row below is still saved."""
+    await killed(tmp_path / "source", tmp_path / "store")
+    async with opened(tmp_path / "store") as it:
+        long = row("CP9", 1, raw=b"long" * 10_000)
+        await it.journal.commit([Append(long)])
+        before = await it.all_rows()
+    content = bytearray((tmp_path / "store" / "edgegw.db").read_bytes())
+    for at in range(0, len(content), 4096):
+        if damage == "tree" and content[at] == 0x05:  # inner page of a table
+            content[at : at + 4096] = os.urandom(4096)
+    if damage == "header":
+        content[:100] = os.urandom(100)
+    if damage == "schema":
+        at = content.index(b"CREATE TABLE journal")
+        content[at : at + 20] = b"CREATE TABLE jouknal"
+    (tmp_path / "store" / "edgegw.db").write_bytes(content)
+    async with opened(tmp_path / "store") as it:
+        assert await it.all_rows() == before
+        assert it.alarms.kinds == ["corrupt"]
+        assert it.alarms[0].salvage.carved == len(before)
+        assert it.alarms[0].salvage.documents == 1
+        assert it.alarms[0].salvage.transactions == 1
+        assert await it.journal.verify()
+
+
+async def test_fault_61_rows_are_carved_out_of_the_log_too(tmp_path):
+    await killed(tmp_path / "source", tmp_path / "store")
+    content = bytearray((tmp_path / "store" / "edgegw.db").read_bytes())
+    content[:100] = os.urandom(100)
+    (tmp_path / "store" / "edgegw.db").write_bytes(content)
+    log = bytearray((tmp_path / "store" / "edgegw.db-wal").read_bytes())
+    for at in range(32, len(log), 4096 + 24):
+        if log[at : at + 4] == b"\0\0\0\1":  # nor does the log have the first page
+            log[at + 24 : at + 124] = os.urandom(100)
+    (tmp_path / "store" / "edgegw.db-wal").write_bytes(log)
+    async with opened(tmp_path / "store") as it:
+        assert len(await it.all_rows()) == ROWS + 60
+        assert it.alarms[0].salvage.carved == ROWS + 60
+
+
 @pytest.mark.parametrize("missing", ["edgegw.db-wal", "both"])
 async def test_fault_61_a_missing_log(tmp_path, missing):
     await killed(tmp_path / "source", tmp_path / "store")

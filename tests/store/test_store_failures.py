@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 
 import pytest
 
 from edgegw.core.records import Append, SaveTransaction
 from edgegw.errors import StoreFault, StoreFull, StoreUnknownOutcome
+from edgegw.store import statements
 from edgegw.store.database import Database
 from tests.store.rig import opened, record, row, until
 
@@ -66,19 +66,21 @@ async def test_fault_60_the_reserve_makes_room_for_the_retry(tmp_path, monkeypat
 
 def commit_fails(monkeypatch, *, times: int, really: bool) -> list[int]:
     """COMMIT reports an I/O error `times` times, after (`really`) or before it took place."""
-    real, left = Database.commit, [times]
+    real, real_run, left, of_batch = Database.commit, Database.run, [times], [False]
+
+    async def run(self, found):
+        of_batch[0] = any(sql == statements.INSERT for sql, _ in found)
+        await real_run(self, found)
 
     async def commit(self):
-        if left[0] == 0 or not real_batch():
+        if left[0] == 0 or not of_batch[0]:
             return await real(self)
         left[0] -= 1
         if really:
             await real(self)
         raise sqlite3.OperationalError("disk I/O error")
 
-    def real_batch() -> bool:
-        return asyncio.current_task().get_name() == "store writer"
-
+    monkeypatch.setattr(Database, "run", run)
     monkeypatch.setattr(Database, "commit", commit)
     return left
 
@@ -122,6 +124,33 @@ async def test_fault_59_a_store_that_cannot_be_opened_again_is_broken(tmp_path, 
         monkeypatch.undo()
     async with opened(tmp_path / "store") as it:
         assert not it.alarms
+
+
+async def test_fault_59_a_store_that_fails_again_at_once_is_broken(tmp_path, monkeypatch):
+    async with opened(tmp_path / "store") as it:
+        commit_fails(monkeypatch, times=2, really=False)
+        for _ in range(2):
+            with pytest.raises(StoreUnknownOutcome):
+                await it.journal.commit([Append(row())])
+        with pytest.raises(StoreFault, match="again and right after"):
+            await it.journal.commit([Append(row())])
+        assert it.alarms.kinds == ["unknown_outcome", "broken"]
+
+
+async def test_nobody_is_told_before_the_commit_is_done(tmp_path, monkeypatch):
+    real, told = Database.commit, []
+
+    async def commit(self):
+        told.append([done.done() for done in calls])
+        await real(self)
+        told.append([done.done() for done in calls])
+
+    async with opened(tmp_path / "store") as it:
+        monkeypatch.setattr(Database, "commit", commit)
+        calls = [it.journal.commit([Append(row(seq=n))]) for n in (1, 2)]
+        await calls[1]
+        assert calls[0].done()
+        assert told == [[False, False], [False, False]]
 
 
 async def test_a_statement_that_fails_once_is_tried_again(tmp_path, monkeypatch):

@@ -28,6 +28,7 @@ class Writer:
             [*command, "unsafe"] if unsafe else command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=True,  # a tracer and what it traces end together
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         )
         self.pid = self._process.pid
@@ -38,6 +39,8 @@ class Writer:
         """Read acknowledgements until there are `until` of them or the process has ended."""
         while len(self.acknowledged) < until:
             ready, _, _ = select.select([self._process.stdout], [], [], within_s)
+            if not ready:
+                self._end_all()
             assert ready, "the writer says nothing any more"
             if not self._read_some():
                 return
@@ -60,8 +63,11 @@ class Writer:
         os.kill(self.pid, signal.SIGSTOP)
         os.waitpid(self.pid, os.WUNTRACED)
 
+    def _end_all(self) -> None:
+        os.killpg(self.pid, signal.SIGKILL)
+
     def kill(self) -> None:
-        self._process.kill()
+        self._end_all()
         self.end()
 
     def end(self) -> tuple[int, str]:

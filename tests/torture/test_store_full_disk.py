@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgegw.core.records import Append
-from edgegw.errors import StoreFull
+from edgegw.errors import StoreFault, StoreFull
 from tests.store.rig import opened, row, until
 
 pytestmark = pytest.mark.needs_root
@@ -72,3 +72,24 @@ async def test_fault_60_billing_rows_still_go_in_when_something_else_fills_the_d
     async with opened(small / "store") as it:
         assert len(await it.all_rows()) == stored + 1
         assert not it.alarms
+
+
+def make_read_only(at: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(at)], check=True)
+
+
+async def test_fault_64_a_read_only_file_system_is_refused_with_what_to_do(small):
+    async with opened(small / "store"):
+        pass
+    make_read_only(small)
+    with pytest.raises(StoreFault, match="read-only: remount it read-write"):
+        async with opened(small / "store"):
+            pass
+
+
+async def test_fault_64_somebody_elses_directory_is_refused_with_what_to_do(small):
+    (small / "store").mkdir()
+    os.chown(small / "store", 65534, 65534)
+    with pytest.raises(StoreFault, match="belongs to user 65534 and edgegw runs as user 0; run: chown"):
+        async with opened(small / "store"):
+            pass

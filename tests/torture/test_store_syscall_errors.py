@@ -13,7 +13,7 @@ from tests.store.rig import opened
 from tests.torture.store_rig import Writer, lost
 
 POSITIONS = 20
-CHARGERS, ROWS = 3, 8
+CHARGERS, ROWS = 3, 16
 
 
 @cache
@@ -53,3 +53,15 @@ async def one(directory, call: str, error: str, position: int) -> None:
         assert not rows_lost
     again = Writer(directory, chargers=CHARGERS, rows=1)  # whatever happened, the next start works
     assert (await asyncio.to_thread(again.end))[0] == 0
+
+
+async def test_fault_63_a_slow_disk_makes_answers_slow_and_nothing_else(tmp_path):
+    if reason := why_not():
+        pytest.skip(f"no slow disk here: {reason}")
+    under = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync"]
+    slow = [*under, "-e", "inject=fdatasync:delay_enter=200000"]
+    writer = Writer(tmp_path / "store", chargers=20, rows=3, under=slow)
+    code, text = await asyncio.to_thread(writer.end)
+    assert (code, text) == (0, "")
+    assert len(writer.acknowledged) == 60
+    assert await lost(tmp_path / "store", writer.acknowledged) == (set(), [])

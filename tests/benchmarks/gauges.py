@@ -1,0 +1,56 @@
+"""What is measured, and with which instrument. Seconds and bytes throughout."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+FSYNC_BYTES = 4096
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of every thread that process has, or had, in nanosecond steps.
+
+    Linux: the CPU clock of another process is clock number (~pid << 3) | 2 (CPUCLOCK_SCHED).
+    """
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def rss_bytes(pid: int) -> int:
+    """Resident memory now."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise ProcessLookupError(f"process {pid} has ended")
+
+
+def fsync_s(folder: Path, count: int) -> list[float]:
+    """How long each of `count` appends of 4 KiB takes to be on disk (fdatasync) in `folder`."""
+    path = folder / "fsync.probe"
+    took = []
+    handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    try:
+        for _ in range(count):
+            data = os.urandom(FSYNC_BYTES)
+            began = time.perf_counter()
+            os.write(handle, data)
+            os.fdatasync(handle)
+            took.append(time.perf_counter() - began)
+    finally:
+        os.close(handle)
+        path.unlink()
+    return took
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest value that `percent` of `values` do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def middle(values: Sequence[float]) -> float:
+    return median(values)

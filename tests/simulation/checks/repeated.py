@@ -1,0 +1,39 @@
+"""Nothing twice: a message comes again only where an answer to it can have been lost.
+
+A second arrival is excused when nothing but CALLERROR, or nothing at all, came back to the box for the
+one before; when the box lost its memory before it can have written the answer down; when a charger
+whose own answer was lost asked again after the box had lost its memory; or when a person released a
+parked message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.simulation.checks.books import SETTLED_WITHIN_S, Books
+from tests.simulation.ledger import Arrival, Message
+
+
+def check(books: Books) -> Iterator[str]:
+    for message in books.ledger.messages:
+        arrivals = books.arrivals_of[message.n]
+        for before, again in zip(arrivals, arrivals[1:], strict=False):
+            if not _excused(books, message, before, again):
+                yield (
+                    f"{message.charger}: {message.action} {message.id} reached the cloud again at "
+                    f"{again.text.got_at:.3f}, answered at {before.replies[0].got_at:.3f}"
+                )
+
+
+def _excused(books: Books, message: Message, before: Arrival, again: Arrival) -> bool:
+    reply = books.told(before)
+    if reply is None:
+        return True
+    answered_at = reply.got_at or 0.0
+    sent_again = again.text.sent_at
+    if answered_at > sent_again:
+        return True  # it was under way when the message went out again
+    if books.lost_memory(message.charger, answered_at, min(sent_again, answered_at + SETTLED_WITHIN_S)):
+        return True
+    asked_again = any(answered_at <= text.sent_at <= sent_again for text in message.sent)
+    return asked_again and books.lost_memory(message.charger, answered_at, sent_again)
