@@ -32,6 +32,7 @@ from edgegw.links.websocket import LegSettings
 from edgegw.runtime.backoff import BackoffSettings
 from edgegw.runtime.gateway import Gateway, GatewaySettings
 from edgegw.store.journal import Journal
+from edgegw.store.session import StoreAlarm
 from edgegw.wire.versions import Version
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class App:
         self.started_at = time.time()
         self.stop_wanted = asyncio.Event()
         self.store_is_broken = False
+        self._early_alarms: list[StoreAlarm] = []
         self._wheel = KeepAlive()
         self._verifier = Verifier()
         self._client: CloudClient | None = None
@@ -115,6 +117,7 @@ class App:
             retention_s=config.store.retention_s,
             reserve_bytes=config.store.reserve_bytes,
             wall=time.time,
+            on_alarm=self._store_alarm,
             on_broken=self._store_broken,
         )
         site = Site(policy_from(config), lambda: str(uuid.uuid4()))
@@ -123,6 +126,8 @@ class App:
         self.gateway = Gateway(
             site, gateway_settings(config), self.journal, self._client, turns, self._verifier, LoginLimiter()
         )
+        for alarm in self._early_alarms:
+            self._store_alarm(alarm)
         self.gateway.recover(await self.journal.recover())
         self._server = ChargerServer(self.gateway, self._server_settings(), self._wheel)
         self.addresses = await self._server.start(*config.chargers.listen, tls=self._charger_tls())
@@ -162,6 +167,13 @@ class App:
             self.gateway, self.journal, site_id=site.id, site_name=site.name, started_at=self.started_at
         )
         await self._control.start(control.socket, control.listen, control.token_file)
+
+    def _store_alarm(self, alarm: StoreAlarm) -> None:
+        """The store has logged it; here it becomes a notice people can see."""
+        if hasattr(self, "gateway"):
+            self.gateway.site_noticed(f"store_{alarm.kind}", alarm.text)
+        else:
+            self._early_alarms.append(alarm)  # found while the file was opened
 
     def _store_broken(self, text: str) -> None:
         """Nothing can be promised any more: let the service manager start us again (a new process may see

@@ -184,7 +184,7 @@ class ControlClient:
             raise NotReachable(f"the connection to {self.where} failed: {error}") from error
 
     def _knock(self) -> None:
-        """Is there a listener? httpx leaves a socket unclosed for the garbage collector when there is none."""
+        """Is anybody there? When not, httpx would leave an open socket to the garbage collector."""
         if self._socket is None:
             return
         with net.socket(net.AF_UNIX, net.SOCK_STREAM) as probe:

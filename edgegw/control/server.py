@@ -22,6 +22,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
 from edgegw import __version__
 from edgegw.config import Address
@@ -195,11 +196,13 @@ def build(service: Service) -> FastAPI:
         title="edgegw",
         summary="The local API of the gateway at a parking site",
         version=__version__,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation_id,
     )
     app.state.service = service
+    app.add_api_route("/openapi.json", _document, include_in_schema=False)
     app.include_router(open_routes)
     app.include_router(routes)
     app.add_exception_handler(Problem, _on_problem)
@@ -208,6 +211,12 @@ def build(service: Service) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)
     return app
+
+
+async def _document(request: Request) -> JSONResponse:
+    """Making it takes a tenth of a second, once: not in the loop that chargers wait for."""
+    app: FastAPI = request.app
+    return JSONResponse(await asyncio.to_thread(app.openapi))
 
 
 def _operation_id(route: APIRoute) -> str:

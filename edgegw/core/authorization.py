@@ -150,7 +150,11 @@ class Authorization:
 
     def _alive(self, entry: Entry, now: Instant) -> bool:
         # Neither an untrusted clock nor its first good time may expire every card at once.
-        return not now.trusted or not entry.learned_at or now.wall - entry.learned_at <= self._policy.cache_lifetime_s
+        return (
+            not now.trusted
+            or not entry.learned_at
+            or now.wall - entry.learned_at <= self._policy.cache_lifetime_s
+        )
 
     # --- learn -----------------------------------------------------------------------------------
 

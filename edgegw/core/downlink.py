@@ -88,7 +88,7 @@ def _for_cloud(state: ChargerState, out: Outgoing, frame: CallResult | CallError
     data = frame.raw
     if out.id != out.call.id:
         data = tokens.with_message_id(data, out.call.id)
-    if out.call.action == "GetTransactionStatus" and isinstance(frame, CallResult) and len(state.outbox):
+    if out.call.action == "GetTransactionStatus" and isinstance(frame, CallResult) and state.outbox.has_transactions:
         # The charger has nothing queued because we have it (2.x E14).
         data = tokens.with_member(data, "messagesInQueue", b"true")
     return data

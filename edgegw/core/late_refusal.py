@@ -82,7 +82,8 @@ def _act(
 
 
 def _says_stop(payload: dict[str, Any]) -> bool:
-    for item in payload.get("configurationKey") or payload.get("getVariableResult") or ():
+    items = payload.get("configurationKey") or payload.get("getVariableResult")
+    for item in items if isinstance(items, list) else ():
         value = item.get("value", item.get("attributeValue")) if isinstance(item, dict) else None
         if value is not None:
             return str(value).casefold() != "false"

@@ -23,6 +23,16 @@ from edgegw.wire.error_codes import ErrorMeaning, error_code
 from edgegw.wire.frames import Call
 
 BOOT_RETRY_S = 60  # told to a charger the cloud never accepted, while the cloud is away
+BOOT_LOOP_GAP_S = 30.0  # two boots closer than this are not two power cuts
+BOOT_LOOP_BOOTS = 5
+BOOT_LOOP_INTERVAL_S = 900  # told to a charger that boots all the time (fault 42)
+
+
+# FirmwareStatus, DiagnosticsStatus and UploadLogStatus that something else will follow.
+_ON_THE_WAY = (
+    *("Idle", "Downloading", "DownloadScheduled", "DownloadPaused", "Downloaded", "SignatureVerified"),
+    *("Installing", "InstallScheduled", "InstallRebooting", "Published", "Uploading"),
+)
 
 
 class Unanswerable(Exception):
@@ -150,7 +160,9 @@ def _registration_flag(state: ChargerState) -> tuple[str, ...]:
 def _subject(call: Call, rule: FromCharger) -> str:
     """What this row is the newest of; "" when every one counts."""
     if rule.newest is Newest.PER_ACTION:
-        return call.action
+        # How an update or an upload ended must not be forgotten for an Idle that came after it.
+        ended = rule.keep is Lane.NOTICE and call.payload.get("status", "Idle") not in _ON_THE_WAY
+        return "" if ended else call.action
     if rule.newest is Newest.PER_CONNECTOR and call.payload.get("errorCode", "NoError") == "NoError":
         return f"connector {connector_of(call)}"
     return ""
@@ -178,11 +190,15 @@ def _worth_keeping(state: ChargerState, call: Call) -> bool:
         return True
     events = call.payload.get("eventData")
     events = events if isinstance(events, list) else []
-    # Severity is in 2.1 only; 4 and below are errors (2.x N07). A periodic sample is stale when it is late.
-    return any(
-        isinstance(e, dict) and e.get("severity", 0 if e.get("trigger") != "Periodic" else 9) <= 4
-        for e in events
-    )
+    return any(_is_severe(event) for event in events if isinstance(event, dict))
+
+
+def _is_severe(event: dict[str, Any]) -> bool:
+    """Severity is in 2.1 only; 4 and below are errors (2.x N07). A periodic sample is stale when it is late."""
+    severity = event.get("severity")
+    if not isinstance(severity, int):
+        return event.get("trigger") != "Periodic"
+    return severity <= 4
 
 
 # --- observing what a charger says of itself, wherever it is answered ------------------------------------
@@ -231,6 +247,17 @@ def note_transaction(state: ChargerState, call: Call, now: Instant, *, offline: 
     return []
 
 
+def note_boot(state: ChargerState, now: Instant) -> list[Effect]:
+    """A charger that boots again and again is worth a look; it is told to take its time (fault 42)."""
+    soon = now.mono - state.boot_seen_at < BOOT_LOOP_GAP_S
+    state.boots_in_a_row = state.boots_in_a_row + 1 if soon else 1
+    state.boot_seen_at = now.mono
+    if state.boots_in_a_row != BOOT_LOOP_BOOTS:
+        return []
+    text = f"{state.identity}: booted {BOOT_LOOP_BOOTS} times, less than {BOOT_LOOP_GAP_S:g} s apart"
+    return [Noticed("boot_loop", text)]
+
+
 # --- answers ----------------------------------------------------------------------------------------
 
 
@@ -240,6 +267,8 @@ def _boot(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> d
     if not _registered(state):
         status = "Rejected" if state.profile.registration is Registration.REJECTED else "Pending"
         interval = BOOT_RETRY_S
+    if state.boots_in_a_row >= BOOT_LOOP_BOOTS:
+        interval = max(interval, BOOT_LOOP_INTERVAL_S)
     return {"status": status, "currentTime": state.site.time_text(now), "interval": interval}
 
 

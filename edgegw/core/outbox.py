@@ -53,6 +53,10 @@ class Outbox:
         return self.waiting > 0
 
     @property
+    def has_states(self) -> bool:
+        return any(row.lane <= Lane.STATUS for row in self._early[:2])
+
+    @property
     def boot(self) -> JournalRow | None:
         return self._early[0] if self._early and self._early[0].lane is Lane.BOOT else None
 

@@ -107,6 +107,7 @@ FROM_CHARGER: dict[str, FromCharger] = {
     "NotifyDisplayMessages": FromCharger(),
     "NotifyEVChargingSchedule": FromCharger(answer={"status": "Accepted"}),
     "ClosePeriodicEventStream": FromCharger(),
+    "NotifyPeriodicEventStream": FromCharger(down=Down.REFUSE),  # a SEND: nobody answers it; no CALL
     # questions only the cloud can answer; the status the specification gives for "no"
     "DataTransfer": FromCharger(up=Up.REWRITE, answer={"status": "UnknownVendorId"}),
     "SignCertificate": FromCharger(answer=_REJECTED),

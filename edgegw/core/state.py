@@ -73,6 +73,8 @@ class ChargerState:
         "answered",
         "authorization",
         "boot_at",
+        "boot_seen_at",
+        "boots_in_a_row",
         "charger_up",
         "cloud_up",
         "connectors",
@@ -108,6 +110,8 @@ class ChargerState:
         self.connectors: dict[str, ConnectorStatus] = {}
         self.epoch = 0
         self.epoch_rows = 0
+        self.boot_seen_at = float("-inf")  # mono
+        self.boots_in_a_row = 0  # each soon after the one before
         self.boot_at = 0.0  # the box boots for the charger then (mono); 0 never
         self.give_ups = 0  # CALLs in a row that the cloud did not answer on this leg
         self.replay_slot = 0  # 0 none, 1 asked for, 2 granted
@@ -136,9 +140,10 @@ class ChargerState:
     def holds_transactions(self) -> bool:
         """Must a transaction message be kept although the cloud is there?
 
-        What is stored goes first, and a cloud that awaits a boot refuses everything else.
+        What is stored goes first, and a cloud that awaits a boot refuses everything else. A cloud
+        that hears a boot may close what it takes to be running: a Start must not overtake it.
         """
-        return self.outbox.has_transactions or self.cloud_awaits_boot
+        return self.outbox.has_transactions or self.outbox.boot is not None or self.cloud_awaits_boot
 
     @property
     def serves(self) -> bool:

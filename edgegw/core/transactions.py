@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ LOCAL_ID_FIRST = 0x40000000  # half of the positive 31-bit range; clouds count f
 LOCAL_ID_LAST = 0x7FFFFFFF
 REFUSED_ID = -1  # what a charger uses that never got an id (1.6 errata 3.54): the cloud must answer it
 RUNNING_MAX = 64  # per charger; beyond it the oldest is closed as "no stop seen"
+ENDED_MAX = 64  # per charger; whose end is remembered, so that a second end changes nothing (fault 36)
 PAIRS_KEPT_S = 60 * 86400.0  # a charger may come back with a Stop long after
 
 
@@ -36,11 +38,12 @@ class IdPair(msgspec.Struct, frozen=True, gc=False):
 
 
 class Transactions:
-    __slots__ = ("_by_cloud", "_by_fingerprint", "_charger", "_pairs", "running")
+    __slots__ = ("_by_cloud", "_by_fingerprint", "_charger", "_past", "_pairs", "running")
 
     def __init__(self, charger: str) -> None:
         self._charger = charger
         self.running: dict[str, TransactionRecord] = {}
+        self._past: OrderedDict[str, TransactionRecord] = OrderedDict()
         self._pairs: dict[int, IdPair] = {}
         self._by_cloud: dict[int, int] = {}
         self._by_fingerprint: dict[str, int] = {}
@@ -48,8 +51,12 @@ class Transactions:
     # --- ids (1.6) -------------------------------------------------------------------------------
 
     def repeated_start(self, call: Call) -> int | None:
-        """The local id already given to this very StartTransaction."""
-        return self._by_fingerprint.get(_fingerprint(call.payload))
+        """The local id already given to this very StartTransaction.
+
+        Only while it runs: a charger without a clock says the same words for its next transaction.
+        """
+        local = self._by_fingerprint.get(_fingerprint(call.payload))
+        return local if str(local) in self.running else None
 
     def is_local(self, transaction_id: object) -> bool:
         return isinstance(transaction_id, int) and transaction_id in self._pairs
@@ -136,6 +143,7 @@ class Transactions:
             offline=offline,
         )
         self.running[transaction_id] = record
+        self._past.pop(transaction_id, None)
         return [*saved, SaveTransaction(record)]
 
     def _close_orphans(self, connector: int) -> list[SaveTransaction]:
@@ -148,11 +156,13 @@ class Transactions:
         return [SaveTransaction(replace(r, running=False, flags=(*r.flags, "no_stop_seen"))) for r in old]
 
     def named_by_cloud(self, transaction_id: str, cloud_id: str) -> list[SaveTransaction]:
-        record = self.running.get(transaction_id)
+        """Also of one that has ended since: its record is not complete without the name."""
+        records = self.running if transaction_id in self.running else self._ended
+        record = records.get(transaction_id)
         if record is None:
             return []
-        self.running[transaction_id] = replace(record, cloud_id=cloud_id)
-        return [SaveTransaction(self.running[transaction_id])]
+        records[transaction_id] = replace(record, cloud_id=cloud_id)
+        return [SaveTransaction(records[transaction_id])]
 
     def metered(self, call: Call) -> None:
         """MeterValues.req of 1.6; kept in memory, saved with the Stop."""
@@ -167,29 +177,36 @@ class Transactions:
         """StopTransaction.req of 1.6. One for a transaction nobody knows is recorded all the same."""
         payload = call.payload
         key = str(payload.get("transactionId", ""))
+        if key in self._past:
+            return []
         record = self.running.pop(key, None)
         if record is None:
             record = TransactionRecord(
                 charger=self._charger, id=key, received_at=now.wall, flags=("no_start_seen",)
             )
-        return [
-            SaveTransaction(
-                replace(
-                    record,
-                    stopped_at=str(payload.get("timestamp", "")),
-                    meter_stop_wh=_wh(payload.get("meterStop")),
-                    stop_reason=str(payload.get("reason", "Local")),  # absent means Local (1.6 7.37)
-                    offline=record.offline or offline,
-                    running=False,
-                )
-            )
-        ]
+        ended = replace(
+            record,
+            stopped_at=str(payload.get("timestamp", "")),
+            meter_stop_wh=_wh(payload.get("meterStop")),
+            stop_reason=str(payload.get("reason", "Local")),  # absent means Local (1.6 7.37)
+            offline=record.offline or offline,
+            running=False,
+        )
+        return [self._remember_end(ended)]
+
+    def _remember_end(self, record: TransactionRecord) -> SaveTransaction:
+        self._past[record.id] = record
+        if len(self._past) > ENDED_MAX:
+            self._past.popitem(last=False)
+        return SaveTransaction(record)
 
     def event(self, call: Call, now: Instant, *, offline: bool) -> list[SaveTransaction]:
         """TransactionEvent.req of 2.x. Saved at its start and end, held in memory between."""
         payload = call.payload
         info = payload.get("transactionInfo")
         key = str(info.get("transactionId", "")) if isinstance(info, dict) else ""
+        if key in self._past:
+            return []
         known = self.running.get(key)
         record = known or _from_event(self._charger, key, payload, now)
         energy = energy_register_wh(payload.get("meterValue"))
@@ -218,15 +235,14 @@ class Transactions:
     ) -> SaveTransaction:
         self.running.pop(record.id, None)
         reason = info.get("stoppedReason", "Local") if isinstance(info, dict) else "Local"
-        return SaveTransaction(
-            replace(
-                record,
-                stopped_at=str(payload.get("timestamp", "")),
-                meter_stop_wh=energy if energy is not None else record.meter_last_wh,
-                stop_reason=str(reason),
-                running=False,
-            )
+        ended = replace(
+            record,
+            stopped_at=str(payload.get("timestamp", "")),
+            meter_stop_wh=energy if energy is not None else record.meter_last_wh,
+            stop_reason=str(reason),
+            running=False,
         )
+        return self._remember_end(ended)
 
     # --- keep ------------------------------------------------------------------------------------
 

@@ -33,14 +33,24 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
         if seen is not None:
             return seen
     rule = routing.from_charger(state.version, call.action)
+    state.remember_call(call.id, call.raw, transactional=rule.keep is Lane.TRANSACTION)
+    if call.action == "BootNotification":
+        return local_csms.note_boot(state, now) + _carry(state, call, rule, now)
+    return _carry(state, call, rule, now)
+
+
+def _carry(state: ChargerState, call: Call, rule: FromCharger, now: Instant) -> list[Effect]:
+    """A CALL that was not seen before goes to the cloud, or is answered here."""
     transactional = rule.keep is Lane.TRANSACTION
-    state.remember_call(call.id, call.raw, transactional=transactional)
     if not state.cloud_up:
         return _serve_away(state, call, now)
     up = rule.up
     if up is Up.AUTHORIZE and _answered_from_lists(state, call, now):
         return _authorize_here(state, call, rule, now)
     if transactional and state.holds_transactions:
+        return serve(state, call, now, note="behind_queue")
+    if rule.keep is Lane.STATUS and state.serves and state.outbox.has_states:
+        # The stored state would arrive later and be taken for the newer one (1.6 4.9 rule 4).
         return serve(state, call, now, note="behind_queue")
     data = call.raw
     if up is Up.REWRITE and state.version is Version.V16:
@@ -113,10 +123,13 @@ def on_send(state: ChargerState, send: Send, now: Instant) -> list[Effect]:
 
 
 def on_result_error(state: ChargerState, frame: CallResultError) -> list[Effect]:
-    """OCPP 2.1: the charger could not use an answer. The cloud is told if the answer was its own."""
+    """OCPP 2.1: the charger could not use an answer. The cloud is told unless the answer was ours.
+
+    A long answer is not remembered; it can only have been the cloud's.
+    """
     known = state.answered.get(frame.id)
-    is_cloud_s = known is not None and known.by_cloud
-    return [SendCloud(frame.raw)] if state.cloud_up and is_cloud_s else []
+    is_ours = known is not None and known.answer is not None and not known.by_cloud
+    return [SendCloud(frame.raw)] if state.cloud_up and not is_ours else []
 
 
 # --- authorisation by [authorization] mode ------------------------------------------------------------
@@ -311,6 +324,7 @@ def _give_up(state: ChargerState, out: Outgoing, now: Instant) -> list[Effect]:
     state.give_ups += 1
     billing = out.row is not None
     if billing or state.give_ups >= GIVE_UPS_MAX:
+        out.give_up_at = NEVER  # once: the disk may keep the closing waiting
         text = f"no answer to {out.call.action} in {state.site.policy.cloud_give_up_s:g} s"
         return [CloseCloud(text), Noticed("cloud_silent", f"{state.identity}: cloud gave {text}")]
     state.to_cloud.give_up()

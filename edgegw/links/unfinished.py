@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-GRACE_S = 1.0
+GRACE_S = 2.0
 YOUNG_MAX = 256
 
 

@@ -240,6 +240,9 @@ class WebSocketLeg(asyncio.Protocol):
             self._parse(data)
 
     def eof_received(self) -> None:
+        # The connection ends with our own EOF: whoever still sends here must not hear of it as an error.
+        self._sendable = False
+        self._quick_max = 0
         if self._engine.state is not State.CLOSED:
             self._engine.receive_eof()
             self._flush(self._engine.data_to_send())

@@ -463,6 +463,11 @@ class Gateway(SessionOwner):
         self.notices.append(Notice(clock.now().wall, session.identity, notice.kind, notice.text))
         log.log(logging.WARNING if notice.warning else logging.INFO, "%s", notice.text)
 
+    def site_noticed(self, kind: str, text: str) -> None:
+        """Something about the box itself."""
+        self.site.counters[kind] += 1
+        self.notices.append(Notice(clock.now().wall, "", kind, text))
+
     def credentials_changed(self, session: Session, password: str) -> None:
         """The cloud stops accepting the old password now (2.x A01.FR.03)."""
         self._tasks.spawn(self._new_password(session, password), "new password")

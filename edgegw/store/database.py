@@ -107,11 +107,8 @@ class Database:
 
     async def execute_many(self, sql: str, values: Sequence[Values]) -> int:
         """Returns how many rows it changed."""
-        cursor = await self._connection.executemany(sql, values)
-        try:
-            return cursor.rowcount
-        finally:
-            await cursor.close()
+        # Not closed: that is a second trip to the connection's thread, for a cursor without rows.
+        return (await self._connection.executemany(sql, values)).rowcount
 
     async def run(self, found: Iterable[Statement]) -> None:
         for sql, values in found:

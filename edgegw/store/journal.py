@@ -100,9 +100,10 @@ class Journal:
             done.set_exception(fault)
         return done
 
-    async def recover(self) -> Recovery:
-        """Everything but the rows of lane TRANSACTION, which `rows` hands out. Raises StoreFault."""
-        return await recovery.recover(self._session, self._reader)
+    async def recover(self, charger: str | None = None) -> Recovery:
+        """Everything, or all of one charger, but the waiting rows of lane TRANSACTION, which `rows` hands
+        out. Raises StoreFault."""
+        return await recovery.recover(self._session, self._reader, charger)
 
     async def rows(self, charger: str, *, after_seq: int, limit: int) -> Sequence[JournalRow]:
         """Waiting (`stored`) rows of lane TRANSACTION with seq > after_seq, in order."""

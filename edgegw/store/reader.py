@@ -62,6 +62,11 @@ class Reader:
         page = await self._session.fetch(statements.WAITING_HEAD, (charger, limit))
         return [row for _, row in await self.good("journal", page, rows.journal_row)]
 
+    async def recent(self, charger: str, limit: int) -> list[JournalRow]:
+        """The last rows of lane TRANSACTION in any state, oldest first."""
+        page = await self._session.fetch(statements.RECENT, (charger, limit))
+        return [row for _, row in reversed(await self.good("journal", page, rows.journal_row))]
+
     async def listing(
         self, state: RowState | None, charger: str | None, limit: int, before: int | None
     ) -> list[tuple[int, JournalRow]]:

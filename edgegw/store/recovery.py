@@ -16,6 +16,7 @@ from edgegw.store.reader import Reader
 from edgegw.store.session import Session
 
 HEAD_ROWS_MAX: Final = 500  # of lanes 0..2 of one charger
+RECENT_ROWS: Final = 32  # of lane 3 of one charger: it may send them again
 STORED_TRANSACTIONS_MAX: Final = 1000  # of one charger
 LANES: Final = frozenset(lane.value for lane in Lane)
 
@@ -29,6 +30,7 @@ class _Found:
     parked: int = 0
     oldest: float | None = None
     transactions: list[str] = field(default_factory=list)
+    recent: list[JournalRow] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     running: list[TransactionRecord] = field(default_factory=list)
 
@@ -42,25 +44,30 @@ class _Found:
             parked=self.parked,
             oldest_stored_at=self.oldest,
             stored_transactions=tuple(self.transactions),
+            recent=tuple(self.recent),
             documents=tuple(self.documents),
             open_transactions=tuple(self.running),
         )
 
 
-async def recover(session: Session, reader: Reader) -> Recovery:
-    """Raises StoreFault when the store cannot be read."""
+async def recover(session: Session, reader: Reader, only: str | None = None) -> Recovery:
+    """`only`: of this charger alone. Raises StoreFault when the store cannot be read."""
     found: defaultdict[str, _Found] = defaultdict(_Found)
     site: list[Document] = []
     await _counts(session, found)
     await _stored_transactions(session, found)
     for charger, about in found.items():
+        if only not in (None, charger):
+            continue
+        about.recent = await reader.recent(charger, RECENT_ROWS)
         if any(lane < Lane.TRANSACTION for lane in about.stored):
             about.head = await reader.head(charger, HEAD_ROWS_MAX)
     for document in await reader.documents():
         (found[document.charger].documents if document.charger else site).append(document)
     for record in await reader.running():
         found[record.charger].running.append(record)
-    chargers = tuple(about.record(charger) for charger, about in sorted(found.items()))
+    wanted = sorted(found) if only is None else [only] * (only in found)
+    chargers = tuple(found[charger].record(charger) for charger in wanted)
     return Recovery(chargers=chargers, documents=tuple(site))
 
 

@@ -56,6 +56,9 @@ WAITING_HEAD: Final = (
     _SELECT_JOURNAL + " INDEXED BY journal_stored"
     " WHERE state = 'stored' AND charger = ? AND lane < 3 ORDER BY lane, seq LIMIT ?"
 )
+RECENT: Final = (
+    _SELECT_JOURNAL + " INDEXED BY journal_seq WHERE charger = ? AND lane = 3 ORDER BY seq DESC LIMIT ?"
+)
 LISTING: Final = {  # by (state given, charger given)
     (False, False): _SELECT_JOURNAL + " WHERE id < ? ORDER BY id DESC LIMIT ?",
     (True, False): _SELECT_JOURNAL + " WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?",

@@ -18,13 +18,18 @@ from pathlib import Path
 
 import uvloop
 
-from tests.benchmarks import relay, report
+from tests.benchmarks import away, memory, neighbours, relay, replay, report, start
 from tests.benchmarks.bench import Bench, MissingTool
 from tests.benchmarks.report import Row
 from tests.e2e.children import Children
 
 ALL: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "relay": relay.measure,
+    "neighbours": neighbours.measure,
+    "memory": memory.measure,
+    "away": away.measure,
+    "replay": replay.measure,
+    "start": start.measure,
 }
 BUILD = Path(__file__).parents[2] / "build"  # on the disk of the checkout: /tmp may be memory
 

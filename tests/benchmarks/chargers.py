@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -137,6 +137,8 @@ async def closed_loop(chargers: Sequence[Charger], total: int, say: Say) -> list
 
         def answered(text: bytes) -> None:
             took.append(clock() - began)
+            if b'"transactionId"' in text:
+                charger.note_transaction(text)
             if len(took) >= total:
                 done.set_result(None)
                 return
@@ -150,6 +152,20 @@ async def closed_loop(chargers: Sequence[Charger], total: int, say: Say) -> list
     async with asyncio.timeout(DEADLINE_S):
         await done
     return took
+
+
+class Conversation:
+    """For `closed_loop`: every charger begins a transaction, meters, ends it, and begins the next."""
+
+    def __init__(self) -> None:
+        self._lives: dict[Words, Iterator[str]] = {}
+
+    def __call__(self, words: Words) -> bytes:
+        life = self._lives.get(words)
+        if life is None:
+            life = self._lives[words] = words.life()
+        said: bytes = getattr(words, next(life))()
+        return said
 
 
 def hang_up(chargers: Sequence[Charger]) -> None:

@@ -77,7 +77,7 @@ class Words:
         count, key = self._next()
         samples = ",".join(
             f'{{"value":"{_value(index, count)}","context":"Sample.Periodic","format":"Raw",'
-            f'"measurand":"{name}",{phase and f""""phase":"{phase}",""" }"location":"Outlet","unit":"{unit}"}}'
+            f'"measurand":"{name}",{phase and f""""phase":"{phase}","""}"location":"Outlet","unit":"{unit}"}}'
             for index, (name, phase, unit) in enumerate(_MEASURANDS)
         )
         values = f'[{{"timestamp":"{_time(count)}","sampledValue":[{samples}]}}]'
@@ -90,7 +90,8 @@ class Words:
 
 
 def _time(count: int) -> str:
-    return f"2026-07-{1 + count // 86400 % 28:02d}T{count // 3600 % 24:02d}:{count // 60 % 60:02d}:{count % 60:02d}Z"
+    day, hour, minute = 1 + count // 86400 % 28, count // 3600 % 24, count // 60 % 60
+    return f"2026-07-{day:02d}T{hour:02d}:{minute:02d}:{count % 60:02d}Z"
 
 
 def _value(index: int, count: int) -> str:

@@ -41,7 +41,7 @@ class Path:
 
 
 async def measure(bench: Bench) -> list[Row]:
-    echo, cloud = await bench.echo_cloud()
+    _, cloud = await bench.echo_cloud()
     paths = await _paths(bench, cloud)
     for round_ in range(bench.some(5, 2)):
         bench.say(f"relay: round {round_ + 1}, CPU of {CHARGERS} chargers")

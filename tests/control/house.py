@@ -11,8 +11,10 @@ from pathlib import Path
 import httpx
 import jsonschema_rs
 
+from edgegw.config import Address
 from edgegw.control.server import ControlServer
 from edgegw.core.authorization import TokenPolicy
+from edgegw.core.records import SaveDocument
 from edgegw.core.site import Policy, Site
 from edgegw.runtime.backoff import BackoffSettings
 from edgegw.runtime.gateway import Gateway, GatewaySettings
@@ -120,7 +122,9 @@ class Plain:
 
 
 class House:
-    def __init__(self, folder: Path, *, standalone: bool = False, known: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, folder: Path, *, standalone: bool = False, known: frozenset[str] = frozenset()
+    ) -> None:
         self.folder = folder
         self.socket = folder / "control.sock"
         self.cloud = Cloud()
@@ -162,8 +166,6 @@ class House:
         self.server = ControlServer(
             self.gateway, self.journal, site_id="depot-1", site_name="Deck", started_at=time.time()
         )
-        from edgegw.config import Address
-
         listen = Address("127.0.0.1", 0) if tcp else None
         await self.server.start(self.socket, listen, self.token_file if tcp else None)
 
@@ -208,15 +210,26 @@ class House:
         return (await charger.hears())[2]["transactionId"]
 
     async def stops(self, charger: Wire, transaction_id: int, meter_wh: int = 3500) -> None:
-        payload = {"transactionId": transaction_id, "meterStop": meter_wh, "timestamp": "2026-11-20T11:00:00Z"}
+        payload = {
+            "transactionId": transaction_id,
+            "meterStop": meter_wh,
+            "timestamp": "2026-11-20T11:00:00Z",
+        }
         charger.calls("StopTransaction", payload)
         await charger.hears()
+
+    async def all_is_stored(self) -> None:
+        """What was handed to the store before is on disk, and its effects were carried out."""
+        await self.journal.commit([SaveDocument(kind="barrier", charger="", key="", value=b"{}")])
+        assert all(session.sequencer.idle for session in self.gateway.sessions.values())
 
     # --- the API --------------------------------------------------------------------------------
 
     def http(self) -> httpx.AsyncClient:
         transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
-        return httpx.AsyncClient(transport=transport, base_url="http://box", trust_env=False, timeout=DEADLINE_S)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://box", trust_env=False, timeout=DEADLINE_S
+        )
 
     def tcp(self, token: str | None) -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {token}"} if token else {}

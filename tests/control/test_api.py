@@ -21,18 +21,12 @@ async def parked(house: House) -> tuple[int, object]:
     for _ in range(2):
         frame = await wire.hears()
         wire.says([4, frame[1], "InternalError", "no such contract", {}])
-    await settled(house, lambda: house.gateway.sessions["CP-1"].charger.state.outbox.parked == 2)
+    await house.all_is_stored()
     return transaction_id, wire
 
 
 def audit(caplog) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.name == "edgegw.control"]
-
-
-async def settled(house: House, is_so) -> None:
-    async with asyncio.timeout(10):
-        while not is_so() or not all(s.sequencer.idle for s in house.gateway.sessions.values()):
-            await asyncio.sleep(0)
 
 
 # --- the box --------------------------------------------------------------------------------------
@@ -224,7 +218,7 @@ async def test_transactions_come_in_pages(house: House, api: Api):
     for meter in range(3):
         charger.calls("StartTransaction", START | {"meterStart": meter})
         given.append(str((await charger.hears())[2]["transactionId"]))
-    await settled(house, lambda: True)
+    await house.all_is_stored()
     seen, before = [], None
     for _ in range(3):
         asked = {"limit": 1, "charger": "CP-1"} | ({"before": before} if before else {})
@@ -266,7 +260,7 @@ async def test_a_message_is_stored_then_in_flight_then_gone(house: House, api: A
     assert (await api.get("/v1/health"))["store"]["in_flight"] == 1
 
     wire.says([3, frame[1], {"transactionId": 7, "idTagInfo": {"status": "Accepted"}}])
-    await settled(house, lambda: not len(house.gateway.sessions["CP-1"].charger.state.outbox))
+    await house.all_is_stored()
     (row,) = (await api.get("/v1/queue/rows", params={"charger": "CP-1"}))["rows"]
     assert row["state"] == "delivered"
     queue = await api.get("/v1/queue")
@@ -345,7 +339,9 @@ async def test_a_call_returns_what_the_charger_answers(house: House, api: Api, c
 
 async def test_a_callerror_is_an_answer(house: House, api: Api):
     charger = await house.boots("CP-1")
-    asked = asyncio.create_task(api.post(CALL, {"action": "Reset", "payload": {"type": "Soft"}}, identity="CP-1"))
+    asked = asyncio.create_task(
+        api.post(CALL, {"action": "Reset", "payload": {"type": "Soft"}}, identity="CP-1")
+    )
     frame = await charger.hears()
     charger.says([4, frame[1], "NotSupported", "no", {"why": "x"}])
     assert await asked == {
@@ -360,13 +356,22 @@ async def test_a_silent_charger_is_504(house: House, api: Api):
     assert (answer["outcome"], answer["error"]["code"]) == ("timeout", "timeout")
 
 
-async def test_a_call_behind_others_goes_out_in_its_turn(house: House, api: Api):
+async def test_a_call_behind_others_goes_out_in_its_turn(house: House, api: Api, monkeypatch):
     charger = await house.boots("CP-1")
+    send, asked = house.gateway.call, asyncio.Semaphore(0)
+
+    def call(*order):
+        asked.release()
+        return send(*order)
+
+    monkeypatch.setattr(house.gateway, "call", call)
     first = asyncio.create_task(api.post(CALL, {"action": "ClearCache"}, identity="CP-1"))
     frame = await charger.hears()
     second = asyncio.create_task(api.post(CALL, {"action": "GetConfiguration"}, identity="CP-1"))
-    queue = house.gateway.sessions["CP-1"].charger.state.to_charger
-    await settled(house, lambda: queue.waiting)
+    for _ in range(2):
+        await asked.acquire()
+    await asyncio.sleep(0)  # the task of the second one begins
+    assert house.gateway.sessions["CP-1"].charger.state.to_charger.waiting
     charger.says([3, frame[1], {"status": "Accepted"}])
     frame = await charger.hears()
     assert frame[2] == "GetConfiguration"
@@ -402,7 +407,9 @@ async def test_calls_that_cannot_be_sent_are_refused_before_the_charger_sees_the
         nested = {"n": nested}
     assert (await refusal({"action": "ClearCache", "payload": nested}))["code"] in ("not_a_call", "invalid")
     raw = b'{"action": "ClearCache", "payload": {"n": NaN}}'
-    answer = await api.http.post("/v1/chargers/CP-1/call", content=raw, headers={"content-type": "application/json"})
+    answer = await api.http.post(
+        "/v1/chargers/CP-1/call", content=raw, headers={"content-type": "application/json"}
+    )
     assert answer.status_code == 422
     assert house.gateway.sessions["CP-1"].charger_leg is charger  # and the session is as it was
 

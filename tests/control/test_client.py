@@ -105,9 +105,12 @@ def answering(path, answer: bytes) -> threading.Thread:
     door.settimeout(5)
 
     def serve() -> None:
-        with door, door.accept()[0] as peer:
-            peer.recv(65536)
-            peer.sendall(answer)
+        with door:
+            while True:  # the client knocks before it asks
+                with door.accept()[0] as peer:
+                    if peer.recv(65536):
+                        peer.sendall(answer)
+                        return
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -119,7 +122,11 @@ def answering(path, answer: bytes) -> threading.Thread:
     [
         ("HTTP/1.1 200 OK", "hello", "is not edgegw"),
         ("HTTP/1.1 200 OK\r\nedgegw-version: 9.9.9", '{"status": "fine"}', "runs edgegw 9.9.9"),
-        ("HTTP/1.1 404 N\r\nedgegw-version: 9.9.9", '{"error": {"code": "no_such_path", "text": ""}}', "9.9.9"),
+        (
+            "HTTP/1.1 404 N\r\nedgegw-version: 9.9.9",
+            '{"error": {"code": "no_such_path", "text": ""}}',
+            "9.9.9",
+        ),
         ("HTTP/1.1 502 Bad", "<html>", "is not edgegw"),
     ],
 )

@@ -162,7 +162,9 @@ def test_a_token_that_others_can_read_is_refused(tmp_path, mode: int):
         doors.read_token(path)
 
 
-@pytest.mark.parametrize("text", ["", "short", "two words 0123456789", "ü" * 20, "a" * 15, "tab\tbed0123456789"])
+@pytest.mark.parametrize(
+    "text", ["", "short", "two words 0123456789", "ü" * 20, "a" * 15, "tab\tbed0123456789"]
+)
 def test_a_token_that_is_none_is_refused(tmp_path, text: str):
     path = tmp_path / "token"
     path.write_text(text)

@@ -33,7 +33,11 @@ def test_passwords_are_not_shown():
     for payload in (
         {"key": "AuthorizationKey", "value": "hunter2"},
         {"value": "hunter2", "key": "AuthorizationKey"},
-        {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}, "value": "hunter2"},
+        {
+            "component": {"name": "SecurityCtrlr"},
+            "variable": {"name": "BasicAuthPassword"},
+            "value": "hunter2",
+        },
         {"connectionData": {"basicAuthPassword": "hunter2"}},
         {"vpn": {"password": "hunter2"}},
     ):

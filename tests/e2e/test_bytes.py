@@ -158,6 +158,7 @@ class RecordingCloud:
         await recorder.read()
 
 
+@pytest.mark.timeout(120 + FRAMES // 50)
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_every_frame_is_the_same_on_both_sides(version: str, gateways: Gateways) -> None:
     scribe = Scribe(VERSIONS.index(version))

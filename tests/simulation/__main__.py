@@ -1,4 +1,4 @@
-"""`python -m tests.simulation --seeds 5000`: many seeds; `--seed 1234 -v`: one, with everything that happened."""
+"""`python -m tests.simulation --seeds 5000`: many seeds; `--seed 1234 -v`: one, with all that happened."""
 
 from __future__ import annotations
 

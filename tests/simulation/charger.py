@@ -7,7 +7,7 @@ order and kept until they are answered, the same id and the same bytes at every 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,7 @@ class SimCharger:
         self._count = 0
         self._unique = 0
         self._awake = 0.0
+        self._asked: dict[str, list[Asked]] = defaultdict(list)
         self._knocks = 0
         self.connectors = Connectors(self)
         self.obedience = Obedience(self)
@@ -112,6 +113,10 @@ class SimCharger:
     def on_closed(self) -> None:
         self._unplugged()
         self._again()
+
+    def last_asked(self, message_id: str) -> Asked | None:
+        asked = self._asked.get(message_id)
+        return asked[-1] if asked else None
 
     def _again(self) -> None:
         self.world.agenda.after(self.habits.reconnect_s * (0.5 + self.rng.random()), self.connect)
@@ -234,6 +239,7 @@ class SimCharger:
             asked = Asked(self.name, text, message, action, text.frame[3])
             asked.must_wait = self.world.cloud.says_wait(self.name)
             self.world.ledger.asked.append(asked)
+            self._asked[message_id].append(asked)
             if message is not None:
                 message.sent.append(text)
         waiting = Waiting(asked, message, on_answer)
@@ -278,9 +284,8 @@ class SimCharger:
         """Each answer belongs to one transmission on this socket; one too many is a stray."""
         assert self.socket is not None
         leg = self.socket.leg.number
-        for asked in reversed(self.world.ledger.asked[-400:]):
-            same = asked.charger == self.name and asked.text.leg == leg and asked.text.id == text.id
-            if same and not asked.answers:
+        for asked in self._asked.get(text.id, ()):
+            if asked.text.leg == leg and not asked.answers:
                 asked.answers.append(text)
                 return
         self.world.ledger.strays.append(text)

@@ -67,9 +67,7 @@ class SimCloud:
         now = self.world.agenda.now
         if self.calm:
             return set()
-        return {
-            w.mode for w in self.script.windows if w.start <= now < w.end and w.charger in ("", charger)
-        }
+        return {w.mode for w in self.script.windows if w.start <= now < w.end and w.charger in ("", charger)}
 
     def accepts(self, charger: str) -> bool:
         return "refuse_connect" not in self.mode(charger)

@@ -72,7 +72,11 @@ class Demands:
             connector = self._rng.randrange(1, 3)
             if is_16:
                 return "RemoteStartTransaction", {"connectorId": connector, "idTag": tag}
-            payload = {"evseId": connector, "idToken": token(tag), "remoteStartId": self._rng.randrange(10**6)}
+            payload = {
+                "evseId": connector,
+                "idToken": token(tag),
+                "remoteStartId": self._rng.randrange(10**6),
+            }
             return "RequestStartTransaction", payload
         if choice == 4:
             return "SendLocalList", self._list(is_16)
@@ -84,7 +88,9 @@ class Demands:
             value = str(self._rng.randrange(60, 9999))
             return "ChangeConfiguration", {"key": "MeterValueSampleInterval", "value": value}
         return "GetVariables", {
-            "getVariableData": [{"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}]
+            "getVariableData": [
+                {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
+            ]
         }
 
     def _list(self, is_16: bool) -> dict[str, Any]:

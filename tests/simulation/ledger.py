@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CALL, RESULT, ERROR = 2, 3, 4
-UNREAD: list[Any] = []
 
 
 @dataclass(slots=True)
@@ -135,17 +134,15 @@ class Ledger:
     cuts: list[float] = field(default_factory=list)  # the box lost power or was killed
     starts: list[float] = field(default_factory=list)  # the box was up again
     store_failures: list[float] = field(default_factory=list)
-    rebuilds: list[tuple[float, str]] = field(default_factory=list)  # (when, charger): the box started it over
-    unready: list[tuple[float, float, str]] = field(default_factory=list)  # (from, to, charger) of rebuilds
-    blocked: list[tuple[float, float]] = field(default_factory=list)  # the store answered late or not
+    rebuilds: list[tuple[float, str]] = field(default_factory=list)  # (when, charger)
     strays: list[Text] = field(default_factory=list)  # answers nobody had asked for, at charger or cloud
     versions: dict[str, str] = field(default_factory=dict)
-    parked: dict[tuple[str, str], bytes] = field(default_factory=dict)  # (charger, message id) -> raw, at the end
+    parked: dict[tuple[str, str], bytes] = field(
+        default_factory=dict
+    )  # at the end, (charger, message id) -> raw
     stored: dict[tuple[str, str], bytes] = field(default_factory=dict)  # still waiting at the end
     ever_parked: set[tuple[str, bytes]] = field(default_factory=set)  # (charger, raw)
     calm_from: float = 0.0
     ended_at: float = 0.0
-    queued_at_end: dict[str, int] = field(default_factory=dict)  # per charger: transaction messages unanswered
+    queued_at_end: dict[str, int] = field(default_factory=dict)  # transaction messages, by charger
     bugs: list[str] = field(default_factory=list)  # exceptions of the core
-    orders: list[tuple[float, str, str, str]] = field(default_factory=list)
-    """(when, charger, kind, detail): what changes authorisation, see `checks.authorised`"""

@@ -1,4 +1,4 @@
-"""One charger inside the simulated box: the real `Charger` and `Sequencer`, driven as the runtime drives them.
+"""One charger inside the simulated box: the real `Charger` and `Sequencer`, driven as in production.
 
 Follows `edgegw.runtime.session` step by step, on the agenda instead of an event loop.
 """
@@ -92,7 +92,7 @@ class Session:
             world.say(self.identity, f"  event {event!r}"[:200])
         try:
             effects = self.charger.handle(event, self.box.now())
-        except Exception as bug:
+        except Exception as bug:  # noqa: BLE001  the edge where the runtime, too, catches bugs
             world.bug(self.identity, event, bug)
             self.box.broken(self, bug)
             return

@@ -105,7 +105,9 @@ def event_2x(
     payload: dict[str, Any] = {
         "eventType": kind,
         "timestamp": time_text(now_s),
-        "triggerReason": {"Started": "Authorized", "Updated": "MeterValuePeriodic"}.get(kind, "StopAuthorized"),
+        "triggerReason": {"Started": "Authorized", "Updated": "MeterValuePeriodic"}.get(
+            kind, "StopAuthorized"
+        ),
         "seqNo": session.seq_no,
         "transactionInfo": {"transactionId": session.id},
         "evse": {"id": session.connector, "connectorId": 1},

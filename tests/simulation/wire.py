@@ -6,8 +6,9 @@ closes a socket hears nothing more on it; what it said before still arrives.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Protocol
+
+import orjson
 
 from tests.simulation.ledger import Leg, Text
 
@@ -41,10 +42,8 @@ class Socket:
     def send(self, *, up: bool, raw: bytes) -> Text:
         world = self._world
         world.count += 1
-        frame = json.loads(raw)
-        text = Text(
-            world.count, self.charger, self.side, up, self.leg.number, raw, frame, world.agenda.now
-        )
+        frame = orjson.loads(raw)
+        text = Text(world.count, self.charger, self.side, up, self.leg.number, raw, frame, world.agenda.now)
         world.ledger.texts.append(text)
         if world.trace is not None:
             arrow = ("->" if up else "<-") + (" cloud" if self.side == "cloud" else " box" if up else "")

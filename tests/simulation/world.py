@@ -34,7 +34,6 @@ class World:
         self.calm = False
         self._wall_offset = script.wall_at_start
         self._failures = sorted(script.store_failures)
-        self._asked: dict[tuple[str, str], bytes] = {}
         self.cloud = SimCloud(self, script, Random(script.seed * 7919 + 2))
         self.chargers: dict[str, SimCharger] = {}
         for number, (name, habits) in enumerate(script.habits.items()):
@@ -42,7 +41,6 @@ class World:
             self.ledger.versions[name] = habits.version
         self.disk = Disk()
         self.box: Box | None = None
-        self.bugs: list[str] = []
 
     # --- run -------------------------------------------------------------------------------------
 
@@ -197,11 +195,8 @@ class World:
 
     def last_asked(self, answer: Text) -> bytes | None:
         """The bytes of the charger's transaction message that this answers."""
-        charger = self.chargers[answer.charger]
-        for asked in reversed(self.ledger.asked[-600:]):
-            if asked.charger == charger.name and asked.text.id == answer.id:
-                return asked.text.raw if asked.message is not None else None
-        return None
+        asked = self.chargers[answer.charger].last_asked(answer.id)
+        return asked.text.raw if asked is not None and asked.message is not None else None
 
     def bug(self, charger: str, event: object, bug: BaseException) -> None:
         if isinstance(bug, PowerCut):

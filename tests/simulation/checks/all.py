@@ -8,6 +8,7 @@ from tests.simulation.checks import (
     delivered,
     durable,
     energy,
+    flagged,
     identity,
     ordered,
     refused,
@@ -30,6 +31,7 @@ CHECKERS = {
     "energy": energy.check,
     "durable": durable.check,
     "refused": refused.check,
+    "flagged": flagged.check,
     "authorised": authorised.check,
 }
 

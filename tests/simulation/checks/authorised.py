@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from tests.simulation.checks.books import RESULT, Books
+from tests.simulation.checks.books import CALL, RESULT, Books
 from tests.simulation.ledger import Asked, Text
 from tests.simulation.script import WALL_2026
 
@@ -37,6 +37,11 @@ class _Lists:
         self._clears: list[Change] = []
         # A clock that was right and jumps by years makes every card old, whoever is to blame.
         self._steps = books.script.steps if books.script.wall_at_start == WALL_2026 else []
+        self._calls_down = [
+            t
+            for t in books.ledger.texts
+            if not t.up and t.side == "charger" and t.charger == charger and t.kind == CALL
+        ]
         self._learn()
 
     # --- what the box heard --------------------------------------------------------------------------
@@ -79,17 +84,7 @@ class _Lists:
         self._cache[tag].append((text.got_n, text.got_at, MAYBE + "Accepted"))
 
     def _answers_to(self, action: str, payload: dict[str, Any]) -> list[Text]:
-        ledger = self._books.ledger
-        asked = [
-            t
-            for t in ledger.texts
-            if t.charger == self._charger
-            and t.side == "charger"
-            and not t.up
-            and t.kind == 2
-            and t.frame[2] == action
-            and t.frame[3] == payload
-        ]
+        asked = [t for t in self._calls_down if t.frame[2] == action and t.frame[3] == payload]
         found: dict[int, Text] = {}
         for call in asked:
             for text in self._books.by_leg[call.leg]:
@@ -103,7 +98,8 @@ class _Lists:
     def check(self) -> Iterator[str]:
         books = self._books
         from_cloud = {
-            (a.text.id, a.charger): [r for r in a.replies if r.got_at is not None] for a in books.ledger.arrivals
+            (a.text.id, a.charger): [r for r in a.replies if r.got_at is not None]
+            for a in books.ledger.arrivals
         }
         for asked in books.ledger.asked:
             tag = _tag(asked.payload)

@@ -55,11 +55,23 @@ class Books:
             found[text.leg].append(text)
         return found
 
+    @cached_property
+    def _on_disk(self) -> dict[tuple[str, str], float]:
+        """(charger, message id) -> when the box first answered it with its row on disk."""
+        found: dict[tuple[str, str], float] = {}
+        for text in self.ledger.texts:
+            if text.row_on_disk:
+                found.setdefault((text.charger, text.id), text.sent_at)
+        return found
+
+    def on_disk_before(self, message: Message, when: float) -> bool:
+        return self._on_disk.get((message.charger, message.id), float("inf")) < when
+
     def is_16(self, charger: str) -> bool:
         return self.ledger.versions[charger] == V16
 
     def lost_memory(self, charger: str, start: float, end: float) -> bool:
-        """Did the box forget things of this charger in [start, end]: power, a failed store, a restart of it?"""
+        """Did the box forget things of this charger in [start, end]: power, failed commit, session anew?"""
         ledger = self.ledger
         return (
             any(start <= t <= end for t in ledger.cuts)

@@ -15,7 +15,9 @@ def check(books: Books) -> Iterator[str]:
             continue
         processed = any(a.processed for a in books.arrivals_of[message.n])
         if not processed and (message.charger, message.raw) not in parked:
-            where = "still waits in the store" if (message.charger, message.id) in ledger.stored else "is nowhere"
+            where = (
+                "still waits in the store" if (message.charger, message.id) in ledger.stored else "is nowhere"
+            )
             yield f"{message.charger}: {message.action} {message.id} was answered and {where}"
     for (charger, message_id), raw in ledger.stored.items():
         if (charger, raw) in books.by_raw:

@@ -22,7 +22,9 @@ def check(books: Books) -> Iterator[str]:
         if not asked or asked[-1].message is None:
             continue
         of_cloud = replies.get((text.charger, asked[-1].text.raw), ())
-        if not any(reply.got_n < text.n for reply in of_cloud) and not _repeated_start(books, asked[-1].payload, text):
+        if not any(reply.got_n < text.n for reply in of_cloud) and not _repeated_start(
+            books, asked[-1].payload, text
+        ):
             yield f"{text.charger}: {text.id} was answered by the box before it was on disk"
 
 

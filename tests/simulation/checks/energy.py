@@ -27,7 +27,9 @@ def _one(books: Books, session: Charging, stop: Arrival) -> Iterator[str]:
     starts = [
         a
         for a in books.ledger.arrivals
-        if a.charger == session.charger and a.action in ("StartTransaction", "TransactionEvent") and _opens(a, told)
+        if a.charger == session.charger
+        and a.action in ("StartTransaction", "TransactionEvent")
+        and _opens(a, told)
     ]
     if not starts or billed is None:
         return  # `delivered` and `identity` have their say on these

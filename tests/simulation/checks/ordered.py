@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from tests.simulation.checks.books import Books
 from tests.simulation.ledger import Message
@@ -13,7 +14,7 @@ _RANK = {"start": 0, "sample": 1, "stop": 2}
 def check(books: Books) -> Iterator[str]:
     for charger in books.ledger.versions:
         arrived = [m for m in _first_arrivals(books, charger) if m.sent]
-        for earlier, later in zip(arrived, arrived[1:], strict=False):
+        for earlier, later in pairwise(arrived):
             if earlier.sent[0].n > later.sent[0].n:
                 yield (
                     f"{charger}: {earlier.action} {earlier.id} reached the cloud before "

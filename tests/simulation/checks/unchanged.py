@@ -31,7 +31,9 @@ def check(books: Books) -> Iterator[str]:
 def _upwards(books: Books) -> Iterator[str]:
     said = {(a.charger, a.text.raw) for a in books.ledger.asked}
     cores = {(a.charger, _core(a.text)) for a in books.ledger.asked}
-    without_id = {(a.charger, _ID.sub(rb"\1", a.text.raw)) for a in books.ledger.asked if a.action in _OWN_ACTIONS}
+    without_id = {
+        (a.charger, _ID.sub(rb"\1", a.text.raw)) for a in books.ledger.asked if a.action in _OWN_ACTIONS
+    }
     for arrival in books.ledger.arrivals:
         text = arrival.text
         if (arrival.charger, text.raw) in said or (arrival.charger, _core(text)) in cores:

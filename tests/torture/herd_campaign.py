@@ -1,0 +1,31 @@
+"""R5 as one run: an outage, a backlog, and the whole site back at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from tests.torture.gateway_rig import Site, explain, site
+from tests.torture.herd import Herd, measure
+
+REPLAY_RATE = 20
+CONNECT_RATE = 5
+
+
+async def herd_campaign(folder: Path, *, chargers: int, backlog: int, seed: int) -> tuple[Site, Herd]:
+    settings = {"cloud": {"replay_rate": REPLAY_RATE, "connect_rate": CONNECT_RATE}}
+    async with site(folder, chargers=chargers, seed=seed, settings=settings, habits=("--heartbeat", "1")) as it:
+        await it.cut()
+        async with asyncio.timeout(120):
+            while await it.waiting() < backlog:
+                await asyncio.sleep(0.1)
+        restored_at = time.time()
+        await it.restore()
+        await it.chargers.command("cars off")
+        finished = await it.chargers.command("finish 60", timeout_s=70)
+        assert finished["ok"], finished
+        await it.drained(timeout_s=60 + backlog / REPLAY_RATE * 2)
+        verdict = await it.verdict()
+        assert verdict.holds, explain(it, verdict)
+        return it, measure(it, restored_at)
