@@ -157,7 +157,7 @@ class Transactions:
 
     def named_by_cloud(self, transaction_id: str, cloud_id: str) -> list[SaveTransaction]:
         """Also of one that has ended since: its record is not complete without the name."""
-        records = self.running if transaction_id in self.running else self._ended
+        records = self.running if transaction_id in self.running else self._past
         record = records.get(transaction_id)
         if record is None:
             return []

@@ -32,13 +32,13 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from edgegw.errors import ConfigFault
-from edgegw.links.credentials import redact
 from edgegw.links.http_head import HeadCollector, HeadRefused
 from edgegw.links.keepalive import KeepAlive
 from edgegw.links.resolver import LookupFailed, Resolver
 from edgegw.links.sockets import join_host_port
 from edgegw.links.tls import client_context, describe_failure
 from edgegw.links.websocket import LegSettings, WebSocketLeg
+from edgegw.redaction import redact
 from edgegw.runtime.ports import DialFailed, DialRequest
 
 engine_log = logging.getLogger("edgegw.links.engine")

@@ -242,10 +242,12 @@ class Gateway(SessionOwner):
         try:
             leg = await self._dialler.dial(request)
         except DialFailed as failure:
-            if failure.status not in PASSED_THROUGH and failure.status != NO_COMMON_VERSION:
+            refused = failure.status in PASSED_THROUGH or failure.status == NO_COMMON_VERSION
+            if not refused and request.base_url == self.settings.cloud_url:
                 self._cloud_failed(failure)
             return failure
-        self._cloud_reached()
+        if request.base_url == self.settings.cloud_url:  # an adopted charger's cloud is another one
+            self._cloud_reached()
         return leg
 
     def _cloud_failed(self, failure: DialFailed) -> None:

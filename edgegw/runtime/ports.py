@@ -61,7 +61,8 @@ class HandshakeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer 101. `subprotocol` None: 101 without the header, then close (OCPP-J 3.3)."""
+    """Answer 101. `subprotocol` None: without the header. `close_reason` not empty: then close with
+    1002 (OCPP-J 3.3: no common subprotocol); the listener hears nothing of it."""
 
     subprotocol: str | None
     listener: LegListener

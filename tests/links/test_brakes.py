@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegw.links.backoff import Backoff, BackoffSettings, backoff_wait_s
 from edgegw.links.rate import ADDRESSES_MAX, DialGate, LoginLimiter
+from edgegw.runtime.backoff import Backoff, BackoffSettings, backoff_wait_s
 
 SETTINGS = BackoffSettings(wait_minimum_s=10, random_range_s=5, repeat_times=3)
 
@@ -100,8 +100,7 @@ async def test_who_gives_up_takes_no_turn():
     quitters = [asyncio.gather(gate.wait()) for _ in range(200)]
     last = asyncio.gather(gate.wait())
     await asyncio.sleep(0)
-    for quitter in quitters:
-        quitter.cancel()
+    quitters = [quitter for quitter in quitters if quitter.cancel()]  # on a slow machine some had their turn
     async with asyncio.timeout(5):  # 200 turns would take 10 s
         await last
     for quitter in quitters:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegw.links.credentials import Verifier, parse_basic, redact
+from edgegw.links.credentials import Verifier, parse_basic
+from edgegw.redaction import redact
 
 
 def basic(username: bytes, password: bytes) -> str:

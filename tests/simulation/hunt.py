@@ -17,20 +17,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.hunt", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--enough", type=int, default=1000, help="stop a hunt after so many finds")
     parser.add_argument("--only", nargs="*", help="these planted faults")
     given = parser.parse_args()
     missed = 0
+    last = given.first + given.seeds
     for name in given.only or names():
         found: list[int] = []
         kinds: set[str] = set()
         with planted(name):
-            for seed in range(given.first, given.first + given.seeds):
+            tried = 0
+            for seed in range(given.first, last):
+                tried += 1
                 complaints = simulate(seed).complaints
                 if complaints:
                     found.append(seed)
                     kinds |= {text.split(":")[0] for text in complaints}
+                if len(found) >= given.enough:
+                    break
         missed += not found
-        print(f"{name}: {len(found)} of {given.seeds} {found[:4]} {sorted(kinds)}", flush=True)
+        print(f"{name}: {len(found)} of {tried} {found[:4]} {sorted(kinds)}", flush=True)
     return 1 if missed else 0
 
 
