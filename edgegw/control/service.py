@@ -173,7 +173,7 @@ class Service:
             view.queue_row(row_id, row, in_flight=(row.charger, row.seq) in flying, raw=raw)
             for row_id, row in found
         )
-        shown = tuple(views)
+        shown = tuple(row for row in views if state is None or row.state == state)
         return models.QueueRows(rows=shown, next_before=found[-1][0] if len(found) == limit else None)
 
     def _in_flight(self) -> list[JournalRow]:

@@ -231,7 +231,12 @@ class Authorization:
 
 
 def _as_of(info: dict[str, Any], now: Instant) -> dict[str, Any]:
-    """The stored info, with an expiry that has passed applied (1.6 7.8 idTagInfo.expiryDate)."""
+    """The stored info as it counts now: a tag that was busy then is a good tag, one that expired is not.
+
+    ConcurrentTx was about that moment (1.6 7.2); expiryDate is 1.6 7.8, cacheExpiryDateTime 2.x C10.
+    """
+    if info.get("status") == "ConcurrentTx":
+        info = {**info, "status": "Accepted"}
     expires = info.get("expiryDate") or info.get("cacheExpiryDateTime")
     if not isinstance(expires, str) or not now.trusted or info.get("status") != "Accepted":
         return info

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgegw.core import box_calls, downlink, replay, uplink
+from edgegw.core import box_calls, downlink, replay, signed, uplink
 from edgegw.core.calls import NEVER
 from edgegw.core.effects import CloseCharger, Effect
 from edgegw.core.events import (
@@ -100,7 +100,7 @@ def _charger_spoke(state: ChargerState, event: ChargerSpoke, now: Instant) -> li
     frame = event.frame
     kind = type(frame)
     if kind is Call:
-        return uplink.on_call(state, frame, now)  # type: ignore[arg-type]
+        return uplink.on_call(state, signed.plain(state.version, frame), now)  # type: ignore[arg-type]
     if kind is CallResult or kind is CallError:
         return downlink.on_answer(state, frame, now)  # type: ignore[arg-type]
     if isinstance(frame, Send):

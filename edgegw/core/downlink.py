@@ -6,7 +6,7 @@ A CALL of the cloud is live or nothing: none is kept for a charger that is not t
 
 from __future__ import annotations
 
-from edgegw.core import box_calls, guard, late_refusal, learning, rewriting, routing
+from edgegw.core import box_calls, guard, late_refusal, learning, rewriting, routing, signed
 from edgegw.core.calls import Origin, Outgoing
 from edgegw.core.effects import CallFinished, CallOutcome, Effect, Noticed, SendCharger, SendCloud
 from edgegw.core.events import Instant
@@ -22,10 +22,12 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
     if state.to_charger.is_repeated(call):
         state.site.counters["cloud_call_repeated"] += 1
         return []  # the charger has it, or will: it must not do it twice (faults 24 and 55)
-    up = routing.from_cloud(call.action).up
+    reading = signed.plain(state.version, call)
+    up = routing.from_cloud(reading.action).up
     data, purpose = call.raw, ""
-    if up is Up.GUARD and guard.moves(call):
-        verdict = guard.judge(state, call)
+    if up is Up.GUARD and guard.moves(reading):
+        # What is signed cannot be rewritten, so it cannot be adopted.
+        verdict = guard.judge(state, call) if reading is call else guard.refuse(reading)
         if verdict.answer is not None:
             text = f"{state.identity}: the cloud's {call.action} would move it off this gateway: refused"
             return [Noticed("move_refused", text), SendCloud(frames.result(call.id, verdict.answer))]
@@ -88,7 +90,11 @@ def _for_cloud(state: ChargerState, out: Outgoing, frame: CallResult | CallError
     data = frame.raw
     if out.id != out.call.id:
         data = tokens.with_message_id(data, out.call.id)
-    if out.call.action == "GetTransactionStatus" and isinstance(frame, CallResult) and state.outbox.has_transactions:
+    if (
+        out.call.action == "GetTransactionStatus"
+        and isinstance(frame, CallResult)
+        and state.outbox.has_transactions
+    ):
         # The charger has nothing queued because we have it (2.x E14).
         data = tokens.with_member(data, "messagesInQueue", b"true")
     return data
@@ -96,8 +102,7 @@ def _for_cloud(state: ChargerState, out: Outgoing, frame: CallResult | CallError
 
 def _adopt(state: ChargerState, out: Outgoing, frame: CallResult | CallError) -> list[Effect]:
     """The charger took our address in place of the new one: the new one is its cloud from now on."""
-    taken = isinstance(frame, CallResult) and "Accepted" in str(frame.payload)
-    if not taken:
+    if not isinstance(frame, CallResult) or not guard.is_taken(out.call, frame.payload):
         return []
     text = f"{state.identity}: moved by the cloud; connected onward to {out.purpose} from its next connect"
     return [*state.save_profile(cloud_url=out.purpose), Noticed("move_adopted", text)]

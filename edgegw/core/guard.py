@@ -37,11 +37,35 @@ def judge(state: ChargerState, call: Call) -> Verdict:
             return Verdict(answer=_rejected(call))
         return Verdict(raw=call.raw)
     policy = state.site.policy
-    if not policy.adopt_moves or not policy.gateway_url:
-        return Verdict(answer=_rejected(call))
+    if not policy.adopt_moves or not policy.gateway_url or _urls(call) > 1:
+        return refuse(call)  # of two addresses the second would pass
     url = _at(call.payload, url_path)
+    if isinstance(url, str) and url.strip() == policy.gateway_url:
+        return Verdict(raw=call.raw)  # it dials us already; the box must not become its own cloud
     ours = tokens.with_value(call.raw, url_path, orjson.dumps(policy.gateway_url))
     return Verdict(raw=ours, cloud_url=str(url).strip())
+
+
+def refuse(call: Call) -> Verdict:
+    """Answer the cloud as a charger does that does not accept the value."""
+    return Verdict(answer=_rejected(call))
+
+
+def is_taken(call: Call, answer: dict[str, Any]) -> bool:
+    """Did the charger take the address it was given?"""
+    if call.action != "SetVariables":
+        return answer.get("status") in _DONE
+    path = _url_path(call)
+    results = answer.get("setVariableResult")
+    index = path[1] if path is not None else None
+    if not isinstance(results, list) or not isinstance(index, int) or index >= len(results):
+        return False
+    result = results[index]
+    return isinstance(result, dict) and result.get("attributeStatus") in _DONE
+
+
+def _urls(call: Call) -> int:
+    return sum(_is_url(item.get("attributeValue")) for item in _variables(call))
 
 
 def moves(call: Call) -> bool:

@@ -67,9 +67,10 @@ def serve(state: ChargerState, call: Call, now: Instant, *, note: str = "") -> S
     except Unanswerable as refusal:
         return _refuse(state, call, refusal)
     answer = frames.result(call.id, payload)
-    return (
-        _kept(state, call, rule, answer, now, note) if rule.keep is not None else _told(state, call, answer)
-    )
+    if rule.keep is None:
+        return _told(state, call, answer)
+    notes = (*_tag_flags(state, call, payload.get("idTokenInfo"), now), *filter(None, (note,)))
+    return _kept(state, call, rule, answer, now, notes)
 
 
 def _registered(state: ChargerState) -> bool:
@@ -90,7 +91,7 @@ def _told(state: ChargerState, call: Call, answer: bytes) -> Served:
 
 
 def _kept(
-    state: ChargerState, call: Call, rule: FromCharger, answer: bytes, now: Instant, note: str
+    state: ChargerState, call: Call, rule: FromCharger, answer: bytes, now: Instant, notes: tuple[str, ...]
 ) -> Served:
     effects: list[Effect] = []
     if rule.keep is Lane.BOOT and not _registered(state):
@@ -100,7 +101,7 @@ def _kept(
     if rule.keep is Lane.NOTICE and not _worth_keeping(state, call):
         state.site.counters["notice_not_kept"] += 1
         return _told(state, call, answer)
-    flags = (*sanity.flags(state, call, now), *_registration_flag(state), *filter(None, (note,)))
+    flags = (*sanity.flags(state, call, now), *_registration_flag(state), *notes)
     if rule.keep is Lane.TRANSACTION:
         effects += note_transaction(state, call, now, offline=not state.site.policy.standalone)
     row = store(state, call, rule, answer, now, flags, effects)
@@ -293,10 +294,27 @@ def _refused(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -
 def authorize(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> dict[str, Any]:
     """Authorize.conf from the lists (1.6 5.1, 2.x C)."""
     if state.version.is_2x:
-        if "iso15118CertificateHashData" in call.payload or "certificate" in call.payload:
+        if has_certificate(call):
             raise Unanswerable(ErrorMeaning.GENERIC, "certificates are checked by the CSMS only")  # 2.x C07
         return {"idTokenInfo": _info_2x(state, call.payload.get("idToken"), now)}
     return {"idTagInfo": _info_1x(state, call.payload.get("idTag"), now)}
+
+
+def has_certificate(call: Call) -> bool:
+    """Only the cloud can check one (2.x C07)."""
+    return "iso15118CertificateHashData" in call.payload or "certificate" in call.payload
+
+
+def _tag_flags(state: ChargerState, call: Call, info: object, now: Instant) -> tuple[str, ...]:
+    """What was decided on a tag, for the row; "tag_unknown" when nobody vouched for it (fault 40)."""
+    if not isinstance(info, dict):
+        return ()
+    token = (
+        token_2x(call.payload.get("idToken")) if state.version.is_2x else token_1x(call.payload.get("idTag"))
+    )
+    decided = f"tag_{info.get('status', '')}".lower()
+    is_known = token is not None and state.authorization.knows(token, now)
+    return (decided,) if is_known else (decided, "tag_unknown")
 
 
 def _info_1x(state: ChargerState, id_tag: object, now: Instant) -> dict[str, Any]:
@@ -322,7 +340,7 @@ def _start(state: ChargerState, call: Call, now: Instant, note: str) -> Served:
     local, saved = state.site.next_local_id(state.transactions.in_use)
     answer = frames.result(call.id, {"transactionId": local, "idTagInfo": info})
     flags = (*sanity.flags(state, call, now), *_registration_flag(state), *filter(None, (note,)))
-    flags = (*flags, f"tag_{info.get('status', '')}".lower())
+    flags = (*flags, *_tag_flags(state, call, info, now))
     pair = state.transactions.open_pair(call, local, now)
     effects: list[Effect] = [saved, pair]
     effects += state.transactions.started(call, str(local), now, offline=not state.site.policy.standalone)
@@ -348,7 +366,14 @@ def _stop(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> d
 
 def _event(state: ChargerState, call: Call, now: Instant, rule: FromCharger) -> dict[str, Any]:
     token = call.payload.get("idToken")
-    return {"idTokenInfo": _info_2x(state, token, now)} if token is not None else {}
+    if token is None:
+        return {}
+    info = _info_2x(state, token, now)
+    if state.site.policy.one_transaction_per_tag and info.get("status") == "Accepted":
+        used = state.transactions.uses_tag(token, besides=transaction_of(call))
+        if used and call.payload.get("eventType") != "Ended":
+            info = {**info, "status": "ConcurrentTx"}
+    return {"idTokenInfo": info}
 
 
 _ANSWERS: dict[Down, Callable[[ChargerState, Call, Instant, FromCharger], dict[str, Any]]] = {

@@ -12,7 +12,7 @@ from __future__ import annotations
 import orjson
 from msgspec.structs import replace
 
-from edgegw.core import box_calls, late_refusal, learning, rewriting
+from edgegw.core import box_calls, late_refusal, learning, rewriting, signed
 from edgegw.core.calls import Origin, Outgoing, Priority
 from edgegw.core.effects import AskReplaySlot, Effect, Noticed, SendCloud
 from edgegw.core.events import Instant
@@ -69,6 +69,7 @@ def _send(state: ChargerState, row: JournalRow, now: Instant) -> list[Effect]:
     data = rewriting.for_cloud(state, call)
     if call.action == "TransactionEvent":
         data = rewriting.offline(call)
+    call = signed.plain(state.version, call)
     priority = Priority.BOOT if row.lane is Lane.BOOT else Priority.REPLAY
     timeout_s = state.site.policy.cloud_give_up_s
     out = Outgoing(call, origin=Origin.REPLAY, priority=priority, timeout_s=timeout_s, row=row, data=data)

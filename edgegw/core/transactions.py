@@ -155,6 +155,14 @@ class Transactions:
             self.running.pop(record.id, None)
         return [SaveTransaction(replace(r, running=False, flags=(*r.flags, "no_stop_seen"))) for r in old]
 
+    def uses_tag(self, id_token: object, *, besides: str) -> bool:
+        """2.x: is a running transaction other than this one charged to the token?"""
+        text = str(id_token.get("idToken", "")) if isinstance(id_token, dict) else ""
+        tag = text.casefold()
+        return bool(tag) and any(
+            r.id_tag.casefold() == tag and r.id != besides for r in self.running.values()
+        )
+
     def named_by_cloud(self, transaction_id: str, cloud_id: str) -> list[SaveTransaction]:
         """Also of one that has ended since: its record is not complete without the name."""
         records = self.running if transaction_id in self.running else self._past

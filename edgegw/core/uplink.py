@@ -144,7 +144,7 @@ def _answered_from_lists(state: ChargerState, call: Call, now: Instant) -> bool:
     token = (
         token_2x(call.payload.get("idToken")) if state.version.is_2x else token_1x(call.payload.get("idTag"))
     )
-    if token is None or not state.authorization.knows(token, now):
+    if local_csms.has_certificate(call) or token is None or not state.authorization.knows(token, now):
         return False
     return state.authorization.decide(token, now).accepted
 
@@ -234,7 +234,9 @@ def _pass_on(state: ChargerState, out: Outgoing, frame: CallResult | CallError, 
 def _learn(state: ChargerState, call: Call, frame: CallResult, now: Instant) -> list[Effect]:
     effects: list[Effect] = []
     if call.action in _BILLING:
-        state.site.counters.update(sanity.flags(state, call, now))
+        doubts = sanity.flags(state, call, now)
+        if doubts:
+            state.site.counters.update(doubts)
         effects += local_csms.note_transaction(state, call, now, offline=False)
     effects += learning.from_cloud_answer(state, call, frame.payload, now)
     if call.action == "BootNotification":

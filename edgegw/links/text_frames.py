@@ -11,6 +11,7 @@ RFC 6455 5.2: byte 0 is FIN + opcode (0x81: final, text), byte 1 is the mask bit
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from os import urandom
 
 try:
@@ -19,7 +20,18 @@ except ImportError:  # a platform without the compiled part
     from websockets.utils import apply_mask
 
 FINAL_TEXT = 0x81
+MASKS_AT_A_TIME = 256  # one call of the kernel for many masks: each is used once
 LENGTH_MAX = 0xFFFF  # longer messages are rare and their cost is the copying
+
+
+def _masks() -> Iterator[bytes]:
+    while True:
+        pool = urandom(4 * MASKS_AT_A_TIME)
+        for at in range(0, len(pool), 4):
+            yield pool[at : at + 4]
+
+
+_fresh_mask = _masks().__next__
 
 
 def read_masked(chunk: bytes) -> bytes | None:
@@ -61,7 +73,7 @@ def write_plain(text: bytes) -> bytes:
 
 def write_masked(text: bytes) -> bytes:
     """One final text frame as a client sends it, with a fresh unpredictable mask (RFC 6455 5.3)."""
-    mask = urandom(4)
+    mask = _fresh_mask()
     return _header(len(text), 0x80) + mask + apply_mask(text, mask)
 
 

@@ -40,6 +40,7 @@ from edgegw.runtime.ports import (
     Verifiers,
 )
 from edgegw.runtime.replay_rate import ReplayRate
+from edgegw.runtime.ride_along import RideAlong
 from edgegw.runtime.sequencer import Done
 from edgegw.runtime.session import ChargerSide, CloudSide, Session, SessionOwner
 from edgegw.runtime.tasks import Tasks
@@ -103,6 +104,7 @@ class Gateway(SessionOwner):
         self._verifiers = verifiers
         self._logins = logins
         self._replay = ReplayRate(settings.replay_rate_per_s)
+        self._riders = RideAlong(self._commit_riders)
         self._observer = Observer()
         self.observe = self._observer.look
         self._tasks = Tasks()
@@ -130,6 +132,7 @@ class Gateway(SessionOwner):
         for session in self.sessions.values():
             session.drop_cloud("the gateway stops")
             session.close()
+        self._riders.flush()
 
     def session(self, identity: str) -> Session:
         known = self.sessions.get(identity)
@@ -436,12 +439,22 @@ class Gateway(SessionOwner):
     # --- what sessions ask of their owner ----------------------------------------------------------
 
     def commit(self, ops: list[StoreOp], done: Done) -> None:
+        if self._riders.take(ops):
+            return  # nobody waits for these
+        self._riders.flush()
+        self._commit(ops, done)
+
+    def _commit(self, ops: list[StoreOp], done: Done) -> None:
         future = self._journal.commit(ops)
 
         def finished(outcome: asyncio.Future[None]) -> None:
             done(None if outcome.cancelled() else outcome.exception())
 
         future.add_done_callback(finished)
+
+    def _commit_riders(self, ops: list[StoreOp]) -> None:
+        """If the store is broken the next durable commit says so."""
+        self._commit(ops, lambda error: None)
 
     def load_rows(self, session: Session, effect: LoadRows) -> None:
         self._tasks.spawn(self._load_rows(session, effect), f"rows of {session.identity}")
@@ -496,6 +509,7 @@ class Gateway(SessionOwner):
     async def _rebuild(self, session: Session) -> None:
         self._at_door.add(session.identity)
         try:
+            self._riders.flush()
             recovery = await self._journal.recover(session.identity)
             fresh = next((Charger.recover(kept, self.site) for kept in recovery.chargers), None)
             session.reborn(fresh or Charger(session.identity, self.site))

@@ -19,7 +19,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 
@@ -163,7 +163,7 @@ class SimCharger(Charging):
         while True:
             try:
                 ws = await self._connect()
-            except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
+            except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError, EOFError) as error:
                 self._note("note", note=f"no connection: {type(error).__name__}: {error}")
                 await asyncio.sleep(self._back_off_s(failures))
                 failures += 1

@@ -56,7 +56,7 @@ class Schemas:
 
     def is_valid(self, version: Version, kind: Kind, action: str, payload: dict[str, Any]) -> bool | None:
         """None when the version has no such message."""
-        validator = self._validator(version, kind, action)
+        validator = self._validators.get((version, kind, action)) or self._validator(version, kind, action)
         return None if validator is None else validator.is_valid(payload)
 
     def complaints(

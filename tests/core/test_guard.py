@@ -147,7 +147,9 @@ def test_fault_54_a_very_short_heartbeat_interval_is_let_through_with_a_warning(
 
 def test_fault_54_the_same_in_2x():
     told = online(V201)
-    told.cloud.sends("SetVariables", {"setVariableData": [variable("HeartbeatInterval", "1", "OCPPCommCtrlr")]})
+    told.cloud.sends(
+        "SetVariables", {"setVariableData": [variable("HeartbeatInterval", "1", "OCPPCommCtrlr")]}
+    )
     told.charger.answers({"setVariableResult": [{"attributeStatus": "Accepted"}]})
     assert told.noticed == ["heartbeat_interval_short"]
 
@@ -162,7 +164,9 @@ def test_a_usual_heartbeat_interval_is_nothing_to_notice():
 # --- passwords -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("outcome", "known"), [("Accepted", ["a" * 40]), ("Rejected", []), ("NotSupported", [])])
+@pytest.mark.parametrize(
+    ("outcome", "known"), [("Accepted", ["a" * 40]), ("Rejected", []), ("NotSupported", [])]
+)
 def test_a_password_of_16_counts_from_the_charger_s_yes(outcome, known):
     told = online()
     told.cloud.sends("ChangeConfiguration", {"key": "AuthorizationKey", "value": "a" * 40})

@@ -56,7 +56,9 @@ def test_a_charger_the_cloud_never_accepted_is_told_to_wait_and_may_try_again(ve
     assert told.cloud.actions == ["BootNotification"]
 
 
-@pytest.mark.parametrize(("version", "action"), [(V16, "Heartbeat"), (V201, "Heartbeat"), (V21, "NotifyEvent")])
+@pytest.mark.parametrize(
+    ("version", "action"), [(V16, "Heartbeat"), (V201, "Heartbeat"), (V21, "NotifyEvent")]
+)
 def test_before_it_is_accepted_a_charger_gets_a_security_error(version, action):
     told = story(version)
     told.charger.connects()
@@ -281,11 +283,15 @@ def test_no_id_is_given_twice_over_a_restart():
 
 def test_a_message_repeated_after_a_restart_is_not_executed_twice():
     told = away()
-    told.charger.says(b'[2,"s","StartTransaction",{"connectorId":1,"idTag":"T","meterStart":0,"timestamp":"x"}]')
+    told.charger.says(
+        b'[2,"s","StartTransaction",{"connectorId":1,"idTag":"T","meterStart":0,"timestamp":"x"}]'
+    )
     (first,) = told.charger.take()
     told.restart()
     told.charger.connects()
-    told.charger.says(b'[2,"s","StartTransaction",{"connectorId":1,"idTag":"T","meterStart":0,"timestamp":"x"}]')
+    told.charger.says(
+        b'[2,"s","StartTransaction",{"connectorId":1,"idTag":"T","meterStart":0,"timestamp":"x"}]'
+    )
     assert told.charger.take() == [first]
     assert len(told.rows) == 1
 

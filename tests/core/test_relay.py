@@ -14,7 +14,7 @@ ODD_CALLS = [
     b'[2 , "odd-2" ,\n"DataTransfer", { "messageId" : "m" , "vendorId" : "x" , "data" : "1.10" } ]',
     b'[2,"odd-3","VendorSpecial",{"z":1.0,"a":1e2,"n":-0,"big":12345678901234567890123,"tiny":0.1e-7}]',
     b'[2,"odd-4","Heartbeat",null]',
-    "[2,\"odd-5\",\"DataTransfer\",{\"vendorId\":\"Ohm\u2126\",\"data\":\"{'a': 'b'}\"}]".encode(),
+    '[2,"odd-5","DataTransfer",{"vendorId":"Ohm\u2126","data":"{\'a\': \'b\'}"}]'.encode(),
 ]
 SIGNED_16 = (
     b'[2,"sig-1","MeterValues",{"connectorId":1,"transactionId":7,"meterValue":[{"timestamp":"2026-09-21T14:13:20Z",'

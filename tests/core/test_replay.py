@@ -180,7 +180,9 @@ def test_of_states_only_the_newest_of_each_connector_is_kept_and_errors_are_all_
     told.charger.sends("StatusNotification", status(2, "Faulted", "OverVoltage"))
     told.charger.sends("StatusNotification", status(2, "Available"))
     told.expect(Discard)
-    kept = [(f["connectorId"], f["status"], f["errorCode"]) for f in (orjson.loads(r.raw)[3] for r in told.stored)]
+    kept = [
+        (f["connectorId"], f["status"], f["errorCode"]) for f in (orjson.loads(r.raw)[3] for r in told.stored)
+    ]
     assert kept == [
         (1, "Finishing", "NoError"),
         (2, "Faulted", "GroundFailure"),

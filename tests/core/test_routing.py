@@ -202,7 +202,22 @@ def test_no_payload_however_odd_breaks_the_box(version, action):
     names = """connectorId evseId idTag idToken transactionId meterStart meterStop timestamp meterValue status
     errorCode transactionInfo eventType seqNo eventData chargingStation reason vendorId data vatNumber
     connectorStatus info evse type""".split()
-    odd_values = [None, True, -1, 2**70, 1.5, "", "x" * 3000, [], [None], [[]], {}, {"a": None}, [{}], "\u202e\x00"]
+    odd_values = [
+        None,
+        True,
+        -1,
+        2**70,
+        1.5,
+        "",
+        "x" * 3000,
+        [],
+        [None],
+        [[]],
+        {},
+        {"a": None},
+        [{}],
+        "\u202e\x00",
+    ]
     for value in odd_values:
         told = away(version)
         told.charger.says(json.dumps([2, "m", action, dict.fromkeys(names, value)]).encode())

@@ -49,7 +49,12 @@ def test_a_2x_charger_charges_from_start_to_stop(version):
     told.charger.sends("BootNotification", BOOT[version])
     answer = told.charger.asks("TransactionEvent", event("Started", seq=0, token="TAG"))
     assert answer == {"idTokenInfo": {"status": "Accepted"}}
-    reading = [{"timestamp": "2026-09-21T14:13:20Z", "sampledValue": [{"value": 1.5, "unitOfMeasure": {"unit": "kWh"}}]}]
+    reading = [
+        {
+            "timestamp": "2026-09-21T14:13:20Z",
+            "sampledValue": [{"value": 1.5, "unitOfMeasure": {"unit": "kWh"}}],
+        }
+    ]
     assert told.charger.asks("TransactionEvent", event("Updated", seq=1, meterValue=reading)) == {}
     assert told.charger.asks("TransactionEvent", event("Ended", seq=2)) == {}
     record = told.transaction("tx-1")

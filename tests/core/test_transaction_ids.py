@@ -100,9 +100,7 @@ def test_fault_43_signed_values_survive_the_rewriting_byte_for_byte(mapped):
         b'"OCMF|{\\"PG\\":\\"T\\u0031\\"}|{\\"SD\\":\\"\\/\\/\\\\8\\"} \\"transactionId\\":%d"}]}]' % local
     )
     told.charger.says(b'[2,"m","MeterValues",{%s,"transactionId":%d,"connectorId":1}]' % (signed, local))
-    assert told.cloud.take() == [
-        b'[2,"m","MeterValues",{%s,"transactionId":4711,"connectorId":1}]' % signed
-    ]
+    assert told.cloud.take() == [b'[2,"m","MeterValues",{%s,"transactionId":4711,"connectorId":1}]' % signed]
 
 
 def test_live_meter_values_and_stop_carry_the_cloud_s_id(mapped):

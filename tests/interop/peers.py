@@ -63,7 +63,7 @@ class Program:
         try:
             return await self._child.until(nth, timeout_s)
         except TimeoutError:
-            tail = "\n".join(self._child.lines[-15:])
+            tail = "\n".join(line[:300] for line in self._child.lines[-15:])
             raise AssertionError(f"{self._child.name} never said {event} {facts}; it said\n{tail}") from None
 
     async def do(self, command: str, **arguments: Any) -> Any:

@@ -54,7 +54,8 @@ class Demands:
         """Counted per leg when ids collide: the next leg begins with 1 again."""
         leg.call_count += 1
         if self._cloud.script.calls_collide:
-            return str(leg.call_count)
+            shared = 2 if self._cloud.script.calls_two_at_once else 1  # both of a pair have one id
+            return str((leg.call_count + 1) // shared)
         self._count += 1
         return f"cloud-{self._count}"
 

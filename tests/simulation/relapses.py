@@ -8,13 +8,14 @@ from unittest.mock import patch
 
 import msgspec
 
-from edgegw.core import transactions, uplink
+from edgegw.core import charger, transactions, uplink
 from edgegw.core.authorization import Authorization
 from edgegw.core.calls import CallQueue, Origin
 from edgegw.core.effects import Effect
+from edgegw.core.events import ChargerConnected
 from edgegw.core.site import Site
 from edgegw.core.state import ChargerState
-from edgegw.runtime.sequencer import _STORE_OPS, Sequencer
+from edgegw.runtime.sequencer import Sequencer
 from tests.simulation.planting import plant
 
 
@@ -40,7 +41,15 @@ def cards_expire_when_the_clock_is_set() -> Any:
 
 @plant
 def pairs_forgotten_when_the_clock_is_set() -> Any:
-    return patch.object(transactions, "_dated", lambda now: now.wall)
+    real = charger._HANDLERS[ChargerConnected]
+
+    def connected(state: ChargerState, event: Any, now: Any) -> list[Effect]:
+        return [*state.transactions.forget_old_pairs(now), *real(state, event, now)]
+
+    both = ExitStack()
+    both.enter_context(patch.object(transactions, "_dated", lambda now: now.wall))
+    both.enter_context(patch.dict(charger._HANDLERS, {ChargerConnected: connected}))
+    return both
 
 
 @plant
@@ -57,20 +66,6 @@ def cloud_ids_of_the_local_range_given_again() -> Any:
 
 
 @plant
-def unanswered_call_never_asked_again() -> Any:
-    real = uplink._give_up
-
-    def give_up(state: Any, out: Any, now: Any) -> list[Effect]:
-        known = state.answered.get(out.call.id)
-        effects = real(state, out, now)
-        if known is not None:
-            state.answered.setdefault(out.call.id, known)
-        return effects
-
-    return patch.object(uplink, "_give_up", give_up)
-
-
-@plant
 def boot_refused_because_its_id_was_used_before_the_boot() -> Any:
     real = ChargerState.forget_chatter
 
@@ -80,29 +75,6 @@ def boot_refused_because_its_id_was_used_before_the_boot() -> Any:
             self.answered[message_id] = msgspec.structs.replace(known, earlier=False)
 
     return patch.object(ChargerState, "forget_chatter", forget_chatter)
-
-
-@plant
-def flood_of_states_washes_billing_out_of_memory() -> Any:
-    return patch.object(ChargerState, "_forget_one", lambda self: self.answered.popitem(last=False))
-
-
-@plant
-def effects_overtake_each_other() -> Any:
-    def push(self: Sequencer, effects: list[Effect]) -> None:
-        if self._halted:
-            return
-        if self._waiting or self._backlog:
-            self._backlog.extend(effects)
-            return
-        for index, effect in enumerate(effects):
-            if type(effect) in _STORE_OPS:
-                self._backlog.extend(effects[index:])
-                self._drain()
-                return
-            self._perform(effect)
-
-    return patch.object(Sequencer, "push", push)
 
 
 @plant

@@ -11,6 +11,7 @@ from tests.simulation.checks import (
     flagged,
     identity,
     ordered,
+    parked,
     refused,
     repeated,
     single,
@@ -32,6 +33,7 @@ CHECKERS = {
     "durable": durable.check,
     "refused": refused.check,
     "flagged": flagged.check,
+    "parked": parked.check,
     "authorised": authorised.check,
 }
 

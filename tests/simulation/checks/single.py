@@ -1,5 +1,7 @@
 """One CALL at a time, per socket and direction, from the box (OCPP-J 4.1.1): to the cloud and to the charger.
 
+To a charger no id is used for two CALLs while the first is unanswered, given up or not.
+
 A CALL is out until an answer to it arrives at the box or 30 s have passed since it was decided; a disk
 that takes seconds to commit delays its sending, not its end.
 """
@@ -18,6 +20,19 @@ def check(books: Books) -> Iterator[str]:
     give_up_s = GIVE_UP_S - max((3 * s for _, _, s in books.script.store_slow), default=0.1)
     for texts in books.by_leg.values():
         yield from _leg(texts, give_up_s)
+        if texts[0].side == "charger":
+            yield from _ids(texts)
+
+
+def _ids(texts: list[Text]) -> Iterator[str]:
+    unanswered: dict[str, Text] = {}
+    for text in sorted(texts, key=lambda t: t.got_n if t.up else t.n):
+        if text.up and text.kind != CALL and text.got_at is not None:
+            unanswered.pop(text.id, None)
+        elif not text.up and text.kind == CALL:
+            if text.id in unanswered:
+                yield f"{text.charger}: two unanswered CALLs with the id {text.id} at the charger"
+            unanswered[text.id] = text
 
 
 def _leg(texts: list[Text], give_up_s: float) -> Iterator[str]:
