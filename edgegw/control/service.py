@@ -192,7 +192,7 @@ class Service:
         if self._gateway.site.policy.standalone:
             raise Problem(409, "no_cloud", "this box is standalone: there is no cloud to send anything to")
         count = await self._journal.resend(order.charger, order.seqs)
-        self._gateway.released(order.charger, count)
+        await self._gateway.released(order.charger, count)
         log.info("%s sent %d parked messages of %s again", asker, count, order.charger)
         return models.Resent(charger=order.charger, resent=count)
 

@@ -48,6 +48,8 @@ def _connection(session: Session, state: ChargerState) -> str:
         return doing
     if session.cloud_leg is None:
         why = f" ({session.cloud_error})" if session.cloud_error else ""
+        if state.profile.registration is Registration.NEVER and not running:
+            return f"new here: waits for the cloud to accept it, cloud away{why}"
         return f"{doing}; served here, cloud away{why}"
     if state.profile.registration in (Registration.PENDING, Registration.REJECTED):
         return f"the cloud has it {state.profile.registration}: it may not charge yet"

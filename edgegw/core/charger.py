@@ -164,7 +164,7 @@ def _replay_granted(state: ChargerState, event: ReplayGranted, now: Instant) -> 
 
 
 def _rows_released(state: ChargerState, event: RowsReleased, now: Instant) -> list[Effect]:
-    state.outbox.released(event.count)
+    state.outbox.released(event.count, event.early)
     return replay.pump(state, now)
 
 

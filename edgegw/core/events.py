@@ -76,9 +76,13 @@ class CallRequested(msgspec.Struct, frozen=True, gc=False):
 
 
 class RowsReleased(msgspec.Struct, frozen=True, gc=False):
-    """A person sent parked rows again: they are `stored` in the store now."""
+    """A person sent parked rows again: they are `stored` in the store now.
+
+    `early` holds every waiting row of lanes 0 to 2; those of lane 3 are loaded when their turn comes.
+    """
 
     count: int
+    early: tuple[JournalRow, ...] = ()
 
 
 Event = (

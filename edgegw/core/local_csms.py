@@ -195,7 +195,7 @@ def _worth_keeping(state: ChargerState, call: Call) -> bool:
 
 
 def _is_severe(event: dict[str, Any]) -> bool:
-    """Severity is in 2.1 only; 4 and below are errors (2.x N07). A periodic sample is stale when it is late."""
+    """4 and below are errors (2.x N07); severity is in 2.1 only. A periodic sample that is late is stale."""
     severity = event.get("severity")
     if not isinstance(severity, int):
         return event.get("trigger") != "Periodic"

@@ -161,9 +161,12 @@ class Outbox:
             self._tail = self._loaded_to
         self.oldest_at = self._oldest()
 
-    def released(self, count: int) -> None:
+    def released(self, count: int, early: tuple[JournalRow, ...]) -> None:
         """Parked rows are stored again, among older seqs: read the window anew."""
-        self.waiting += count
+        known = {row.seq for row in self._early}
+        new = [row for row in early if row.seq not in known]
+        self._early = sorted([*self._early, *new], key=_order)
+        self.waiting += max(0, count - len(new))
         self.parked = max(0, self.parked - count)
         self._reload = True
 

@@ -38,7 +38,7 @@ class IdPair(msgspec.Struct, frozen=True, gc=False):
 
 
 class Transactions:
-    __slots__ = ("_by_cloud", "_by_fingerprint", "_charger", "_past", "_pairs", "running")
+    __slots__ = ("_by_cloud", "_by_fingerprint", "_charger", "_pairs", "_past", "running")
 
     def __init__(self, charger: str) -> None:
         self._charger = charger

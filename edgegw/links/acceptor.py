@@ -16,6 +16,8 @@ import logging
 import socket
 from collections.abc import Callable
 
+from edgegw.links.sockets import join_host_port
+
 log = logging.getLogger(__name__)
 
 ACCEPTS_PER_TURN = 16
@@ -97,10 +99,11 @@ async def open_listeners(host: str, port: int) -> list[socket.socket]:
         for family, kind, protocol, _, address in dict.fromkeys(infos):
             sockets.append(_listen(family, kind, protocol, (address[0], port, *address[2:])))
             port = port or sockets[0].getsockname()[1]
-    except OSError:
+    except OSError as error:
         for sock in sockets:
             sock.close()
-        raise
+        where = join_host_port(host, port)
+        raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}") from error
     return sockets
 
 

@@ -108,7 +108,7 @@ class Gateway(SessionOwner):
         self._observer = Observer()
         self.observe = self._observer.look
         self._tasks = Tasks()
-        self._tickets: dict[int, asyncio.Future[CallFinished]] = {}
+        self._tickets: dict[int, tuple[asyncio.Future[CallFinished], Session]] = {}
         self._ticket = 0
         self._at_door: set[str] = set()
         self._not_before = 0.0  # the cloud asked for quiet (Retry-After), mono
@@ -504,6 +504,8 @@ class Gateway(SessionOwner):
             leg.close(1011, "try again")
             session.charger_leg = None
         session.drop_cloud("session starts over")
+        for ticket in [t for t, (_, who) in self._tickets.items() if who is session]:
+            self.call_finished(CallFinished(ticket=ticket, outcome=CallOutcome.GONE))
         self._tasks.spawn(self._rebuild(session), f"rebuild {session.identity}")
 
     async def _rebuild(self, session: Session) -> None:
@@ -527,20 +529,23 @@ class Gateway(SessionOwner):
             return CallFinished(ticket=0, outcome=CallOutcome.GONE)
         self._ticket += 1
         future: asyncio.Future[CallFinished] = asyncio.get_running_loop().create_future()
-        self._tickets[self._ticket] = future
+        self._tickets[self._ticket] = (future, session)
         session.handle(CallRequested(self._ticket, action, payload))
         return await future
 
     def call_finished(self, effect: CallFinished) -> None:
-        future = self._tickets.pop(effect.ticket, None)
+        future, _ = self._tickets.pop(effect.ticket, (None, None))
         if future is not None and not future.done():
             future.set_result(effect)
 
-    def released(self, identity: str, count: int) -> None:
-        """Parked rows of a charger are `stored` again in the store."""
+    async def released(self, identity: str, count: int) -> None:
+        """Parked rows of a charger are `stored` again in the store. Raises StoreFault."""
         session = self.sessions.get(identity)
-        if session is not None and count:
-            session.handle(RowsReleased(count))
+        if session is None or not count:
+            return
+        recovery = await self._journal.recover(identity)
+        early = tuple(row for kept in recovery.chargers for row in kept.stored_rows_head)
+        session.handle(RowsReleased(count, early))
 
 
 class _Nobody:

@@ -467,7 +467,7 @@ class Story:
         self.cloud.take()
 
 
-# --- openings --------------------------------------------------------------------------------------------
+# --- openings -------------------------------------------------------------------------------------
 
 BOOT = {
     V16: {"chargePointVendor": "Ohm", "chargePointModel": "One", "chargePointSerialNumber": "S1"},
@@ -500,7 +500,7 @@ def away(version: Version = V16, **policy: Any) -> Story:
     return told
 
 
-# --- messages --------------------------------------------------------------------------------------------
+# --- messages -------------------------------------------------------------------------------------
 
 
 def start(connector: object = 1, tag: object = "TAG", *, wh: object = 0, at: float = 0.0) -> dict[str, Any]:

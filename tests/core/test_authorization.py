@@ -47,7 +47,7 @@ def listed(told: Story, update: str, version: int, *entries: tuple[str, dict[str
     told.charger.answers(ACCEPTED)
 
 
-# --- unknown tags -----------------------------------------------------------------------------------------
+# --- unknown tags ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("version", "status"), [(V16, "Invalid"), (V201, "Unknown"), (V21, "Unknown")])
@@ -95,7 +95,7 @@ def test_fault_40_the_same_for_an_event_of_2x(version):
     assert not any(flag.startswith("tag_") for flag in second)
 
 
-# --- cache --------------------------------------------------------------------------------------------------
+# --- cache ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", [V16, V201, V21])
@@ -209,7 +209,7 @@ def test_the_cache_is_bounded_and_lets_a_refused_tag_go_first():
     assert (asks(told, "FIRST"), asks(told, "BAD")) == ("Accepted", "Invalid")
 
 
-# --- list ---------------------------------------------------------------------------------------------------
+# --- list -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", [V16, V201, V21])
@@ -274,7 +274,7 @@ def test_a_list_the_charger_did_not_take_is_not_taken_here(outcome):
     assert asks(told, "A") == "Invalid"
 
 
-# --- tags of the site file, cache of the site ------------------------------------------------------------------
+# --- tags of the site file, cache of the site -----------------------------------------------------
 
 
 def test_the_site_s_own_tags_come_after_what_the_cloud_said():
@@ -309,7 +309,7 @@ def test_a_refusal_that_is_about_one_place_is_not_shared():
     assert asks(other) == "Accepted"
 
 
-# --- who is asked first ------------------------------------------------------------------------------------------
+# --- who is asked first ---------------------------------------------------------------------------
 
 
 def test_cloud_first_asks_the_cloud_whatever_the_lists_say():
@@ -361,7 +361,7 @@ def test_a_start_button_needs_no_tag(version):
     assert told.charger.asks("Authorize", payload)["idTokenInfo"]["status"] == "Accepted"
 
 
-# --- one transaction per tag ----------------------------------------------------------------------------------------
+# --- one transaction per tag ----------------------------------------------------------------------
 
 
 def test_one_transaction_per_tag_is_enforced_only_if_the_operator_wants_it():

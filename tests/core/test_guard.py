@@ -161,7 +161,7 @@ def test_a_usual_heartbeat_interval_is_nothing_to_notice():
     assert told.noticed == []
 
 
-# --- passwords -----------------------------------------------------------------------------------------------
+# --- passwords ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

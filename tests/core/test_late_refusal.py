@@ -1,4 +1,4 @@
-"""The cloud's late no to a transaction that the box allowed: stop it, or no more energy, as the charger is set."""
+"""The cloud's late no to a transaction that the box allowed: it is stopped the way the charger is set."""
 
 from __future__ import annotations
 

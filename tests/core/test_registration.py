@@ -1,4 +1,4 @@
-"""Who the cloud accepted, who it did not, and what either is told while the cloud is there and while it is not."""
+"""Who the cloud accepted and who not, and what either is told while it is there and while it is not."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_a_charger_that_boots_now_and_then_is_nothing_to_notice():
     assert told.noticed == []
 
 
-# --- restart in the middle of an outage: the release gate ---------------------------------------------------
+# --- restart in the middle of an outage: the release gate -----------------------------------------
 
 
 @EVERY_VERSION

@@ -17,8 +17,10 @@ ODD_CALLS = [
     '[2,"odd-5","DataTransfer",{"vendorId":"Ohm\u2126","data":"{\'a\': \'b\'}"}]'.encode(),
 ]
 SIGNED_16 = (
-    b'[2,"sig-1","MeterValues",{"connectorId":1,"transactionId":7,"meterValue":[{"timestamp":"2026-09-21T14:13:20Z",'
-    b'"sampledValue":[{"value":"OCMF|{\\"FV\\" : \\"1.0\\"}|{\\"SD\\":\\"30\\/45\\u0022\\"}","format":"SignedData"}]}]}]'
+    b'[2,"sig-1","MeterValues",{"connectorId":1,"transactionId":7,"meterValue":[{"timestamp":'
+    b'"2026-09-21T14:13:20Z","sampledValue":[{"value":'
+    b'"OCMF|{\\"FV\\" : \\"1.0\\"}|{\\"SD\\":\\"30\\/45\\u0022\\"}",'
+    b'"format":"SignedData"}]}]}]'
 )
 SIGNED_2X = (
     b'[2,"sig-2","TransactionEvent",{"seqNo":1,"eventType":"Updated","timestamp":"2026-09-21T14:13:20.000Z",'
@@ -87,7 +89,7 @@ def test_send_passes_at_once_in_both_directions_while_a_call_is_pending():
     told.charger.sends("Heartbeat")
     told.cloud.sends("GetVariables", {"getVariableData": []})
     told.forget()
-    up = b'[6,"s1","NotifyPeriodicEventStream",{"id":1,"pending":0,"basetime":"2026-09-21T14:13:20Z","data":[]}]'
+    up = b'[6,"s1","NotifyPeriodicEventStream",{"id":1,"pending":0,"basetime":"2026-09-21T14:13Z","data":[]}]'
     down = b'[6, "s2", "VendorPush", {"a":1.0}]'
     told.charger.says(up)
     told.cloud.says(down)

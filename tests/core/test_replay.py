@@ -1,4 +1,4 @@
-"""When the cloud is back: boot, states, notices, transactions, in order, with the same bytes, nothing lost."""
+"""When the cloud is back: boot, states, notices, transactions, in order and byte for byte, nothing lost."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_fault_48_a_link_cut_before_the_reply_means_the_same_id_and_bytes_again(
     assert len(set(told.cloud.raw)) == 1
 
 
-# --- boots ------------------------------------------------------------------------------------------------
+# --- boots ----------------------------------------------------------------------------------------
 
 
 def test_without_a_reboot_the_cloud_gets_no_boot():
@@ -365,7 +365,7 @@ def test_after_a_replayed_boot_the_cloud_gets_the_state_of_every_connector():
     assert sorted(states) == [(0, "Available"), (1, "Charging")]
 
 
-# --- refusals ----------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 def test_a_refused_message_is_tried_again_after_the_interval_times_the_tries_so_far():
@@ -471,7 +471,7 @@ def test_a_refused_state_is_dropped_for_a_newer_one_will_follow():
     assert "stored_refused" in told.noticed
 
 
-# --- what the cloud asks meanwhile --------------------------------------------------------------------------
+# --- what the cloud asks meanwhile ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", [V201, V21])

@@ -276,7 +276,7 @@ def test_fault_27_an_answer_that_fits_no_schema_reaches_who_asked_at_once(payloa
 def test_fault_28_an_action_that_is_a_path_or_too_odd_for_a_name_reaches_no_table():
     told = away()
     assert told.charger.asks("....passwd") == "NotImplemented"
-    assert told.charger.asks("StopTransaction ".strip() + "X") == "NotImplemented"
+    assert told.charger.asks("StopTransactionX") == "NotImplemented"
     assert told.rows == []
 
 
@@ -291,7 +291,7 @@ def test_fault_52_a_call_for_a_charger_that_is_gone_is_not_kept_for_it():
     assert "Reset" not in told.charger.actions
 
 
-# --- signed messages (2.x Part 4 chapter 7) -------------------------------------------------------------------
+# --- signed messages (2.x Part 4 chapter 7) -------------------------------------------------------
 
 # JWS payload of {"eventType":"Started","seqNo":0,"transactionInfo":{"transactionId":"tx-9"},...} with a token
 SIGNED = (

@@ -15,7 +15,7 @@ CLOUD_ID = 4711
 
 
 def cost(message: str, told: object) -> dict[str, object]:
-    inner = '{"cost" : 1.50,"transactionId": %s, "state":"Charging"}' % orjson.dumps(told).decode()
+    inner = f'{{"cost" : 1.50,"transactionId": {orjson.dumps(told).decode()}, "state":"Charging"}}'
     return {"vendorId": COST_VENDOR, "messageId": message, "data": inner}
 
 

@@ -94,7 +94,9 @@ class RawCharger:
     def closed(self) -> bool:
         return self.ws.close_code is not None
 
-    async def call(self, action: str, payload: Any, message_id: str = "", timeout_s: float = DEADLINE_S) -> Any:
+    async def call(
+        self, action: str, payload: Any, message_id: str = "", timeout_s: float = DEADLINE_S
+    ) -> Any:
         """The whole answer frame."""
         message_id = message_id or str(uuid.uuid4())
         await self.send(json.dumps([2, message_id, action, payload]))

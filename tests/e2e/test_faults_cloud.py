@@ -16,10 +16,8 @@ from edgegw.sim.cloud import SimCloud
 from edgegw.sim.desk import Desk
 from edgegw.sim.habits import Habits
 from tests.e2e.children import DEADLINE_S
-from tests.e2e.faults import V16, V201, ask, charger, drained, meter, start_tx, stop_tx, until, waiting
+from tests.e2e.faults import V16, V201, ask, charger, drained, meter, start_tx, stop_tx, until
 from tests.e2e.gateway import GatewayProcess, Gateways
-
-STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 
 
 async def cloud_error(gateway: GatewayProcess, needle: str) -> dict[str, Any]:
@@ -126,7 +124,9 @@ async def test_fault_46_a_cloud_that_is_always_late(gateways: Gateways) -> None:
             await drained(gateway)
             billed = [c.action for c in cloud.received if c.action.endswith(("Transaction", "Values"))]
             assert billed == ["StartTransaction", "MeterValues", "MeterValues", "StopTransaction"]
-            ids = {call.payload["transactionId"] for call in cloud.received if "transactionId" in call.payload}
+            ids = {
+                call.payload["transactionId"] for call in cloud.received if "transactionId" in call.payload
+            }
             assert ids == {1}, "the cloud's own id, on all of them"
 
 
@@ -135,7 +135,9 @@ async def test_fault_47_what_the_cloud_refuses_for_good_is_parked(gateways: Gate
         gateway = await gateways(cloud.url)
         async with charger(gateway, "CP1") as one:
             await cloud.cut()
-            first = (await one.call("StartTransaction", start_tx("REFUSED", 1), "refused"))[2]["transactionId"]
+            first = (await one.call("StartTransaction", start_tx("REFUSED", 1), "refused"))[2][
+                "transactionId"
+            ]
             second = (await one.call("StartTransaction", start_tx("TAG2", 2)))[2]["transactionId"]
             await one.call("StopTransaction", stop_tx(first))
             await one.call("StopTransaction", stop_tx(second))
@@ -162,7 +164,9 @@ async def test_fault_48_the_connection_ends_at_each_byte_of_an_answer(
     async with SimCloud(ledger=tmp_path / "cloud.jsonl", desk=Desk(deduplicate=False)) as cloud:
         gateway = await gateways(cloud.url)
         habits = Habits(meter_interval_s=0.02, backoff_min_s=0.05, retry_interval_s=0.1)
-        async with SimCharger("CP1", version, gateway.url, ledger=ledgers / "CP1.jsonl", habits=habits) as one:
+        async with SimCharger(
+            "CP1", version, gateway.url, ledger=ledgers / "CP1.jsonl", habits=habits
+        ) as one:
             await one.wait_online(DEADLINE_S)
             offsets = [0, 1, 2, 3, 7, 20, 44, 60]
             charging = asyncio.create_task(one.charge(samples=20))
@@ -246,14 +250,3 @@ async def test_fault_54_a_charger_is_not_led_away(gateways: Gateways) -> None:
             assert asked == ["ChangeConfiguration"], "only the harmless one came through"
             notices = (await ask(gateway, "/v1/site"))["notices"]
             assert [notice["kind"] for notice in notices].count("move_refused") == 3
-
-
-async def test_what_waits_is_counted(gateways: Gateways) -> None:
-    async with SimCloud() as cloud:
-        gateway = await gateways(cloud.url)
-        async with charger(gateway, "CP1") as one:
-            await cloud.cut()
-            await one.call("StatusNotification", STATUS)
-            await until(lambda: waiting(gateway))
-            await cloud.restore()
-            await drained(gateway)

@@ -16,12 +16,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from edgegw.sim.audit import audit, table
 from edgegw.sim.lines import LineProcess, start_chargers, start_cloud
 from edgegw.sim.verdict import Verdict
 from tests.e2e.children import Children
+from tests.e2e.faults import until, waiting
 from tests.e2e.gateway import GatewayProcess, Settings
 from tests.links.chaos import ChaosProxy
 
@@ -86,31 +85,21 @@ class Site:
 
     async def until(self, good: Callable[[dict[str, Any]], bool], timeout_s: float = 30.0) -> dict[str, Any]:
         """Until the chargers' own status satisfies `good`."""
-        status: dict[str, Any] = {}
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not good(status := await self.status()):
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            raise AssertionError(f"never came: {status}\n{self.gateway.log[-3000:]}") from None
-        return status
+
+        async def look() -> dict[str, Any] | None:
+            status = await self.status()
+            return status if good(status) else None
+
+        return await until(look, timeout_s)
 
     async def all_online(self, timeout_s: float = 30.0) -> None:
         await self.until(lambda status: status["online"] == len(self.names), timeout_s)
 
-    async def waiting(self) -> int:
-        """Messages in the gateway's store that wait for the cloud."""
-        store = (await ask(self.gateway, "/v1/health"))["store"]
-        return int(store["stored"]) + int(store["in_flight"])
-
     async def drained(self, timeout_s: float = DRAIN_WITHIN_S) -> None:
-        left = -1
-        try:
-            async with asyncio.timeout(timeout_s):
-                while left := await self.waiting():
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            raise AssertionError(f"{left} messages still wait\n{self.gateway.log[-3000:]}") from None
+        async def empty() -> bool:
+            return await waiting(self.gateway) == 0
+
+        await until(empty, timeout_s)
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -200,15 +189,6 @@ def soothe(line: ChaosProxy) -> None:
     line.cut_after(None, "up")
     line.cut_after(None, "down")
     line.reset()
-
-
-async def ask(gateway: GatewayProcess, path: str) -> Any:
-    """GET of the local API."""
-    transport = httpx.AsyncHTTPTransport(uds=str(gateway.store / "edgegw.sock"))
-    async with httpx.AsyncClient(transport=transport, base_url="http://edgegw", trust_env=False) as http:
-        answer = await http.get(path, timeout=20.0)
-        answer.raise_for_status()
-        return answer.json()
 
 
 async def beside(trouble: Callable[[], Awaitable[None]], work: Awaitable[None]) -> None:

@@ -57,7 +57,9 @@ def _is_replayed(entry: Entry, answered: dict[tuple[str, str], float]) -> bool:
 
 
 def _waits(entries: Iterable[Entry], first: float, last: float) -> list[float]:
-    sent = {entry.id: entry.at for entry in entries if entry.kind == "sent_call" and first <= entry.at <= last}
+    sent = {
+        entry.id: entry.at for entry in entries if entry.kind == "sent_call" and first <= entry.at <= last
+    }
     return [
         entry.at - sent.pop(entry.id)
         for entry in entries

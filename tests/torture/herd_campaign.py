@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 
+from tests.e2e.faults import until, waiting
 from tests.torture.gateway_rig import Site, explain, site
 from tests.torture.herd import Herd, measure
 
@@ -15,11 +15,15 @@ CONNECT_RATE = 5
 
 async def herd_campaign(folder: Path, *, chargers: int, backlog: int, seed: int) -> tuple[Site, Herd]:
     settings = {"cloud": {"replay_rate": REPLAY_RATE, "connect_rate": CONNECT_RATE}}
-    async with site(folder, chargers=chargers, seed=seed, settings=settings, habits=("--heartbeat", "1")) as it:
+    async with site(
+        folder, chargers=chargers, seed=seed, settings=settings, habits=("--heartbeat", "1")
+    ) as it:
         await it.cut()
-        async with asyncio.timeout(120):
-            while await it.waiting() < backlog:
-                await asyncio.sleep(0.1)
+
+        async def enough() -> bool:
+            return await waiting(it.gateway) >= backlog
+
+        await until(enough, 120)
         restored_at = time.time()
         await it.restore()
         await it.chargers.command("cars off")

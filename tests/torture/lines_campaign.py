@@ -29,7 +29,9 @@ def whole(line: ChaosProxy, rng: random.Random) -> None:
 
 def cut(line: ChaosProxy, rng: random.Random) -> None:
     """At byte N of each connection: in the handshake, in a header, in a payload."""
-    line.cut_after(rng.choice((None, rng.randrange(1, 400), rng.randrange(400, 4000))), rng.choice((UP, DOWN)))
+    line.cut_after(
+        rng.choice((None, rng.randrange(1, 400), rng.randrange(400, 4000))), rng.choice((UP, DOWN))
+    )
 
 
 def reset(line: ChaosProxy, rng: random.Random) -> None:

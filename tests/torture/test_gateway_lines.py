@@ -1,4 +1,4 @@
-"""Bad lines on both sides of the gateway: cut at any byte, slow, dribbling, reset, half-open (fault 67, R7)."""
+"""Bad lines on both sides of the gateway: cut at any byte, slow, reset, half-open (fault 67, R7)."""
 
 from __future__ import annotations
 

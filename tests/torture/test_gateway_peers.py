@@ -52,7 +52,9 @@ async def answered_a_ping(line: ChaosProxy) -> None:
     await until(lambda: line.bytes_passed[UP] > before)
 
 
-async def _is(gateway: GatewayProcess, identity: str, *, connected: bool | None = None, up: bool | None = None) -> bool:
+async def _is(
+    gateway: GatewayProcess, identity: str, *, connected: bool | None = None, up: bool | None = None
+) -> bool:
     view = await ask(gateway, f"/v1/chargers/{identity}")
     return connected in (None, view["connected"]) and up in (None, view["cloud"]["up"])
 
@@ -74,5 +76,3 @@ async def test_a_thousand_connections_leave_nothing_behind(tmp_path: Path) -> No
             await gateway.close()
     finally:
         await children.close()
-
-

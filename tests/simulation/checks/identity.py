@@ -68,14 +68,12 @@ def _downwards(books: Books, given: dict[int, list[int]]) -> Iterator[str]:
         if session is None:
             continue
         reached = [t for t in arrived.get((call.charger, call.action), ()) if _is(t, call)]
-        exact = [t for t in reached if t.id == call.text.id]
-        for text in exact or reached:
-            if _transaction_of(text.frame[3]) != session.id:
-                yield (
-                    f"{call.charger}: {call.action} for {wanted} reached the charger as "
-                    f"{_transaction_of(text.frame[3])}; it knows {session.id}"
-                )
-            break
+        ids = [_transaction_of(text.frame[3]) for text in reached]  # two alike may be under way at once
+        if ids and session.id not in ids:
+            yield (
+                f"{call.charger}: {call.action} for {wanted} reached the charger as {ids[0]}; "
+                f"it knows {session.id}"
+            )
 
 
 def _session(books: Books, given: dict[int, list[int]], call: CloudCall, wanted: Any) -> Charging | None:

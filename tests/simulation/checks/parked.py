@@ -20,4 +20,4 @@ def check(books: Books) -> Iterator[str]:
             for reply in arrival.replies
         )
         if refusals < ATTEMPTS:
-            yield f"{charger}: {message.action} {message.id} was parked after {refusals} refusals of the cloud"
+            yield f"{charger}: {message.action} {message.id} was parked after {refusals} refusals"
