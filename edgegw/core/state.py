@@ -160,8 +160,12 @@ class ChargerState:
 
     def _forget_one(self) -> None:
         """The oldest that is not billing: a flood of states must not make a repeated Stop a new one."""
-        chatter = (message_id for message_id, a in self.answered.items() if not a.transactional)
-        del self.answered[next(chatter, None) or next(iter(self.answered))]
+        for message_id, known in self.answered.items():
+            if not known.transactional:
+                del self.answered[message_id]
+                break
+        else:
+            self.answered.popitem(last=False)
         if self.epoch_rows:
             self.new_epoch()  # a state or notice may have a row: its id must be free for another message
 
@@ -170,8 +174,9 @@ class ChargerState:
         if known is None:
             return
         if len(answer) <= ANSWER_BYTES_MAX:
-            kept = msgspec.structs.replace(known, answer=answer, by_cloud=by_cloud)
-            self.answered[message_id] = kept
+            self.answered[message_id] = Answered(
+                known.fingerprint, answer, known.transactional, by_cloud=by_cloud, earlier=known.earlier
+            )
         elif not known.transactional:
             del self.answered[message_id]  # asked again, it must be answered again
 

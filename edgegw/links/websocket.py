@@ -38,7 +38,7 @@ class LegSettings:
     """Limits and times of one leg. Times in seconds, sizes in bytes."""
 
     max_message_bytes: int = 1024 * 1024  # after inflating; above it the leg closes with 1009
-    write_buffer_max_bytes: int = 1024 * 1024
+    write_buffer_max_bytes: int = 1024 * 1024  # more waiting than this, and no further message is taken
     stall_timeout_s: float = 20.0  # the peer read nothing for so long although much waits for it
     close_timeout_s: float = 5.0
     ping_interval_s: float = 20.0  # 0: no pings
@@ -160,6 +160,8 @@ class WebSocketLeg(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Send one text message. Never blocks, never raises; a leg that is closing drops it."""
+        if self._stalled:
+            self._check_write_buffer()
         if not self._sendable:
             return
         if self._engine.extensions:
@@ -170,8 +172,6 @@ class WebSocketLeg(asyncio.Protocol):
             self._flush(self._engine.data_to_send())
         else:
             self._write(self._write_frame(data))
-        if self._stalled:
-            self._check_write_buffer()
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; `on_closed` follows within the close timeout."""
@@ -269,7 +269,6 @@ class WebSocketLeg(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._stalled = True
         self._watch_stall()
-        self._check_write_buffer()
 
     def resume_writing(self) -> None:
         self._stalled = False
@@ -393,6 +392,7 @@ class WebSocketLeg(asyncio.Protocol):
             self._flush(writes)
 
     def _check_write_buffer(self) -> None:
+        """Before a further message: one alone may be longer than the limit, and goes out all the same."""
         waiting = self._transport.get_write_buffer_size()
         if waiting > self._settings.write_buffer_max_bytes:
             self.abort(f"{waiting} bytes wait for a peer that does not read them")

@@ -160,7 +160,7 @@ class SimCharger(Charging):
 
     async def _live(self, reason: str) -> None:
         failures = 0
-        while True:
+        while self.powered:  # a connect that is cancelled may end as one that was closed
             try:
                 ws = await self._connect()
             except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError, EOFError) as error:
@@ -261,7 +261,8 @@ class SimCharger(Charging):
             wait_s = interval if wait_s is None else wait_s
         self._happened()
         try:
-            await asyncio.wait_for(self._boot_now.wait(), wait_s if wait_s is not None else 60.0)
+            async with asyncio.timeout(wait_s if wait_s is not None else 60.0):
+                await self._boot_now.wait()
         except TimeoutError:
             return
 

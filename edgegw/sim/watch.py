@@ -23,7 +23,9 @@ class Watch:
         watcher = (condition, asyncio.get_running_loop().create_future())
         self._watchers.append(watcher)
         try:
-            await asyncio.wait_for(watcher[1], timeout_s)
+            # Not asyncio.wait_for: before Python 3.12 it may swallow the cancellation of a device's task.
+            async with asyncio.timeout(timeout_s):
+                await watcher[1]
         finally:
             self._watchers.remove(watcher)
 

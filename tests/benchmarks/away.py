@@ -41,6 +41,7 @@ async def measure(bench: Bench) -> list[Row]:
 
 async def _latency(bench: Bench, gateway: GatewayProcess, chargers: list[Charger]) -> Row:
     ratios, middles, syncs = [], [], []
+    before = gauges.turns(gateway.pid)
     for round_ in range(bench.some(7, 3)):
         bench.say(f"away: round {round_ + 1}, {AT_ONCE} chargers write at once")
         sync = gauges.middle(gauges.fsync_s(gateway.store, PROBES))
@@ -51,7 +52,8 @@ async def _latency(bench: Bench, gateway: GatewayProcess, chargers: list[Charger
         ratios.append(middles[-1] / sync)
     detail = (
         f"p50 {gauges.middle(middles) * 1e3:.2f} ms, one fsync {gauges.middle(syncs) * 1e3:.2f} ms; "
-        f"rounds {', '.join(f'{ratio:.2f}' for ratio in ratios)}"
+        f"rounds {', '.join(f'{ratio:.2f}' for ratio in ratios)}; "
+        f"edgegw {gauges.turns(gateway.pid).since(before).text}"
     )
     what = f"answer while the cloud is away, p50, {AT_ONCE} chargers at once"
     return Row(what, gauges.middle(ratios), "fsync", "at most", 1.5, detail)
@@ -60,6 +62,7 @@ async def _latency(bench: Bench, gateway: GatewayProcess, chargers: list[Charger
 async def _rate(bench: Bench, gateway: GatewayProcess, chargers: list[Charger]) -> Row:
     """The best of the fleets: below it the chargers are too few, above it they queue."""
     rates, costs = {}, {}
+    at_first = gauges.turns(gateway.pid)
     for count in SATURATING:
         bench.say(f"away: {count} chargers write as fast as they are answered")
         total = bench.some(12000, 3000)
@@ -74,4 +77,5 @@ async def _rate(bench: Bench, gateway: GatewayProcess, chargers: list[Charger]) 
     detail = ", ".join(
         f"{count} chargers {rates[count]:,.0f}/s at {costs[count]:.0f} us CPU" for count in rates
     )
+    detail += f"; edgegw {gauges.turns(gateway.pid).since(at_first).text}"
     return Row("journalled and answered messages", max(rates.values()), "/s", "at least", 5000, detail)

@@ -28,7 +28,9 @@ class Charger(asyncio.Protocol):
         self.words = Words(number)
         self.identity = identity
         self.on_answer: Callable[[bytes], None] = _nobody
+        self.on_lost: Callable[[str], None] = _nobody
         self.closed = False
+        self.said_last = ""  # the proxy's reason for closing
         self.transport: asyncio.Transport
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._path = f"{urlsplit(base_url).path}/{identity}"
@@ -47,6 +49,7 @@ class Charger(asyncio.Protocol):
         self.closed = True
         if not self.opened.done():
             self.opened.set_exception(ConnectionResetError(self.identity))
+        self.on_lost(f"{self.identity}: {self.said_last or exc or 'connection closed'}")
 
     def data_received(self, data: bytes) -> None:
         if not self.opened.done():
@@ -61,6 +64,9 @@ class Charger(asyncio.Protocol):
         for opcode, payload in self._reader.feed(data):
             if opcode == frames.TEXT:
                 self.on_answer(payload)
+            elif opcode == frames.CLOSE:
+                self.said_last = payload[2:].decode("utf-8", "replace")
+                self.transport.close()
             elif opcode == frames.PING:
                 self.transport.write(frames.masked(payload, frames.PONG))
 
@@ -82,8 +88,8 @@ class Charger(asyncio.Protocol):
             self.words.transaction = int(rest.partition(b",")[0].rstrip(b"}]"))
 
 
-def _nobody(_: bytes) -> None:
-    """No answer is waited for."""
+def _nobody(_: object) -> None:
+    """Nothing is waited for."""
 
 
 async def connect(base_url: str, number: int, name: str = "CP") -> Charger:
@@ -140,14 +146,20 @@ async def closed_loop(chargers: Sequence[Charger], total: int, say: Say) -> list
             if b'"transactionId"' in text:
                 charger.note_transaction(text)
             if len(took) >= total:
-                done.set_result(None)
+                if not done.done():
+                    done.set_result(None)
                 return
             send()
 
         charger.on_answer = answered
         send()
 
+    def lost(text: str) -> None:
+        if not done.done():
+            done.set_exception(ConnectionResetError(text))
+
     for charger in chargers:
+        charger.on_lost = lost
         begin(charger)
     async with asyncio.timeout(DEADLINE_S):
         await done
@@ -170,4 +182,5 @@ class Conversation:
 
 def hang_up(chargers: Sequence[Charger]) -> None:
     for charger in chargers:
+        charger.on_lost = _nobody
         charger.transport.abort()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -18,6 +20,33 @@ def cpu_s(pid: int) -> float:
     Linux: the CPU clock of another process is clock number (~pid << 3) | 2 (CPUCLOCK_SCHED).
     """
     return time.clock_gettime((~pid << 3) | 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What the scheduler gave a process: seconds on a core, and seconds it wanted one and waited."""
+
+    ran_s: float
+    waited_s: float
+
+    def since(self, earlier: Turns) -> Turns:
+        return Turns(self.ran_s - earlier.ran_s, self.waited_s - earlier.waited_s)
+
+    @property
+    def text(self) -> str:
+        """For the reader of a figure that a stopwatch gave."""
+        wanted = self.ran_s + self.waited_s
+        return f"waited for a core {self.waited_s / wanted if wanted else 0:.0%} of the time"
+
+
+def turns(pid: int) -> Turns:
+    """Over the threads it has now. All zero where the kernel does not count."""
+    ran = waited = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            on_core, in_queue, _ = (thread / "schedstat").read_text().split()
+            ran, waited = ran + int(on_core), waited + int(in_queue)
+    return Turns(ran / 1e9, waited / 1e9)
 
 
 def rss_bytes(pid: int) -> int:

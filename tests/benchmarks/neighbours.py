@@ -86,7 +86,8 @@ async def measure(bench: Bench) -> list[Row]:
         finally:
             culprit.cancel()
             await asyncio.wait([culprit])
-        detail = f"worst {max(took) * 1e3:.0f} ms, p50 {_ms(took, 50):.1f} ms; without: p99 {_ms(alone, 99):.1f} ms"
+        worst = f"worst {max(took) * 1e3:.0f} ms, p50 {_ms(took, 50):.1f} ms"
+        detail = f"{worst}; without: p99 {_ms(alone, 99):.1f} ms"
         what = f"p99 of {GOOD} chargers while another {name}"
         rows.append(Row(what, _ms(took, 99), "ms", "at most", BAR_MS, detail))
     hang_up(good)

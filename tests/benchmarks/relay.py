@@ -18,10 +18,12 @@ from tests.benchmarks.payloads import Words
 from tests.benchmarks.report import Row
 
 CHARGERS = 20
+# New states come last: each is a document that the gateway stores a moment later, which must not fall into
+# the next measurement.
 PAIRS: dict[str, Say] = {
-    "205 B": Words.status,
-    "205 B, same state": Words.status_again,
+    "205 B, state repeated": Words.status_again,
     "1.5 KB": Words.meter,
+    "205 B, state changed": Words.status,
 }
 
 
@@ -43,15 +45,15 @@ class Path:
 async def measure(bench: Bench) -> list[Row]:
     _, cloud = await bench.echo_cloud()
     paths = await _paths(bench, cloud)
-    for round_ in range(bench.some(5, 2)):
-        bench.say(f"relay: round {round_ + 1}, CPU of {CHARGERS} chargers")
+    for round_ in range(bench.some(15, 4)):
+        bench.say(f"relay: round {round_ + 1}, {CHARGERS} chargers")
         for message, say in PAIRS.items():
             for path in paths:
-                await _cpu_round(path, message, say, bench.some(6000, 1500))
-    for round_ in range(bench.some(7, 3)):
+                await _cpu_round(path, message, say, bench.some(1500, 1000))
+    for round_ in range(bench.some(9, 3)):
         bench.say(f"relay: round {round_ + 1}, latency of one charger")
         for path in paths:
-            await _latency_round(path, bench.some(2000, 500))
+            await _latency_round(path, bench.some(1000, 400))
     for path in paths:
         hang_up(path.chargers)
     return [*_cpu_rows(paths), *_latency_rows(paths)]
@@ -72,14 +74,14 @@ async def _paths(bench: Bench, cloud: str) -> list[Path]:
 async def _cpu_round(path: Path, message: str, say: Say, total: int) -> None:
     if path.pid is None:
         return
-    await closed_loop(path.chargers, total // 10, say)
+    await closed_loop(path.chargers, total // 5, say)
     before = gauges.cpu_s(path.pid)
     await closed_loop(path.chargers, total, say)
     path.cpu_us.setdefault(message, []).append((gauges.cpu_s(path.pid) - before) / total * 1e6)
 
 
 async def _latency_round(path: Path, total: int) -> None:
-    took = await closed_loop(path.chargers[:1], total, Words.status)
+    took = await closed_loop(path.chargers[:1], total, Words.status_again)
     path.p50_us.append(gauges.percentile(took, 50) * 1e6)
     path.p99_us.append(gauges.percentile(took, 99) * 1e6)
 
@@ -112,8 +114,8 @@ def _latency_rows(paths: list[Path]) -> list[Row]:
     )
     worst = f"direct {gauges.middle(direct.p99_us):.0f} us, pump {gauges.middle(pump.p99_us):.0f} us"
     return [
-        Row("added p50 latency, one charger", added["edgegw"] / 1000, "ms", "at most", 0.12, detail),
-        Row("p99 latency, one charger", gauges.middle(edgegw.p99_us) / 1000, "ms", detail=worst),
+        Row("added p50 latency, one charger, 205 B", added["edgegw"] / 1000, "ms", "at most", 0.12, detail),
+        Row("p99 latency, one charger, 205 B", gauges.middle(edgegw.p99_us) / 1000, "ms", detail=worst),
     ]
 
 

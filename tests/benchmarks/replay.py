@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 
+from tests.benchmarks import gauges
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.chargers import Conversation, closed_loop, fleet, hang_up
 from tests.benchmarks.echo_cloud import EchoCloud
@@ -20,22 +21,26 @@ STORED = re.compile(rb'"(StartTransaction|MeterValues|StopTransaction)"')
 async def measure(bench: Bench) -> list[Row]:
     each = bench.some(300, 60)
     bench.say(f"replay: {CHARGERS} chargers store {each} messages each, no limit")
-    times = await _replayed(bench, "unlimited", 0, CHARGERS, CHARGERS * each)
+    times, turns = await _replayed(bench, "unlimited", 0, CHARGERS, CHARGERS * each)
     rate = (len(times) - 1) / (times[-1] - times[0])
-    detail = f"{len(times)} messages of {CHARGERS} chargers in {times[-1] - times[0]:.1f} s"
+    detail = (
+        f"{len(times)} messages of {CHARGERS} chargers in {times[-1] - times[0]:.1f} s; edgegw {turns.text}"
+    )
     rows = [Row("replay, unlimited", rate, "/s", "at least", 2000, detail)]
 
     total = bench.some(240, 80)
     bench.say(f"replay: {total} messages at replay_rate = {RATE_PER_S}")
-    times = await _replayed(bench, "limited", RATE_PER_S, 10, total)
+    times, _ = await _replayed(bench, "limited", RATE_PER_S, 10, total)
     busiest = most_within(times, 1.0)
     detail = f"{len(times)} messages of 10 chargers in {times[-1] - times[0]:.1f} s"
     what = f"replay_rate = {RATE_PER_S}: most messages in any 1 s"
     return [*rows, Row(what, busiest, "", "at most", RATE_PER_S, detail)]
 
 
-async def _replayed(bench: Bench, name: str, rate: float, count: int, total: int) -> list[float]:
-    """When each of `total` stored messages reached the cloud."""
+async def _replayed(
+    bench: Bench, name: str, rate: float, count: int, total: int
+) -> tuple[list[float], gauges.Turns]:
+    """When each of `total` stored messages reached the cloud, and what the gateway got to do it."""
     times: list[float] = []
     arrived = asyncio.Event()
     counting = False
@@ -54,13 +59,15 @@ async def _replayed(bench: Bench, name: str, rate: float, count: int, total: int
     await cloud.cut()
     await closed_loop(chargers, total, Conversation())
     counting = True
+    before = gauges.turns(gateway.pid)
     await cloud.start()
     async with asyncio.timeout(FINISHED_WITHIN_S):
         await arrived.wait()
+    turns = gauges.turns(gateway.pid).since(before)
     hang_up(chargers)
     await cloud.cut()
     await gateway.terminate()
-    return times
+    return times, turns
 
 
 def most_within(times: Sequence[float], window_s: float) -> int:

@@ -305,6 +305,24 @@ async def test_a_slow_reader_is_not_a_dead_one():
         await peer.close()
 
 
+async def test_one_message_longer_than_the_write_buffer_reaches_a_peer_that_reads():
+    """The largest message a charger may send must get through to a cloud on a slow line, and back."""
+    gate = Gate()
+    async with (
+        serving(gate, with_leg(write_buffer_max_bytes=100_000)) as (_, port),
+        ChaosProxy(port, buffer_bytes=65536) as line,
+    ):
+        peer, listener = await raw_leg(gate, line.port)
+        sock = listener.leg._transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        line.dribble(65536, 0.005)
+        listener.leg.send(b"x" * 3_000_000)
+        assert listener.leg.bytes_waiting > 100_000
+        assert len((await peer.hear_frame()).data) == 3_000_000
+        assert listener.closed == []
+        await peer.close()
+
+
 async def test_fault_32_half_open_peer_that_answered_pings_before():
     wheel_tick = 0.02
     gate = Gate()

@@ -130,7 +130,7 @@ def _how_long(script: Script, rng: Random) -> None:
 
 def _cloud(script: Script, rng: Random) -> None:
     script.replay_rate = rng.choice((0.0, 0.0, 2.0, 10.0))
-    script.serve_locally = rng.random() < 0.95
+    script.serve_locally = rng.random() < 0.95 or script.faults_s > 24 * HOUR
     script.accept_unknown = rng.random() < 0.2
     script.mode = rng.choice(("cloud_first",) * 4 + ("local_first", "local_only"))
     script.boot_always = rng.random() < 0.15

@@ -54,44 +54,36 @@ class _Lists:
                     status = _status(reply)
                     if tag and status and reply.got_at is not None:
                         self._cache[tag].append((reply.got_n, reply.got_at, status))
-        for call in self._books.ledger.cloud_calls:
-            if call.charger == self._charger and call.action in _LISTS:
-                self._listed(call.action, call.payload)
+        answered = [(self._answer_to(c), c) for c in self._calls_down if c.frame[2] in _LISTS]
+        for text, call in sorted(((t, c) for t, c in answered if t is not None), key=lambda p: p[0].got_n):
+            self._heard(text, call.frame[2], call.frame[3])
 
-    def _listed(self, action: str, payload: dict[str, Any]) -> None:
-        """The answer as it came from the charger to the box is the moment."""
-        for text in self._answers_to(action, payload):
-            assert text.got_at is not None
-            if action == "ClearCache":
-                self._clears.append((text.got_n, text.got_at, UNKNOWN))
-                continue
-            if "Start" in action:
-                if text.frame[2].get("status") == "Accepted":
-                    self._vouched(_tag(payload), text)
-                continue
-            entries = {_tag(e): e for e in payload["localAuthorizationList"]}
-            if payload["updateType"] == "Full":
-                for tag in [t for t in self._list if t not in entries]:
-                    self._list[tag].append((text.got_n, text.got_at, UNKNOWN))
-            for tag, entry in entries.items():
-                info = entry.get("idTagInfo") or entry.get("idTokenInfo") or {}
-                self._list[tag].append((text.got_n, text.got_at, info["status"]))
-                self._cache[tag].append((text.got_n, text.got_at, UNKNOWN))
-
-    def _vouched(self, tag: str, text: Text) -> None:
-        """A remote start vouches for a tag nobody has heard of: then, or not, depending on what was known."""
+    def _heard(self, text: Text, action: str, payload: dict[str, Any]) -> None:
+        """The answer, as it came from the charger to the box, is the moment at which a CALL counts."""
         assert text.got_at is not None
-        self._cache[tag].append((text.got_n, text.got_at, MAYBE + "Accepted"))
+        if action == "ClearCache":
+            self._clears.append((text.got_n, text.got_at, UNKNOWN))
+        elif action == "SendLocalList":
+            self._listed(text.got_n, text.got_at, payload)
+        elif text.frame[2].get("status") == "Accepted":
+            # A remote start vouches for a tag nobody has heard of: or not, if somebody has.
+            self._cache[_tag(payload)].append((text.got_n, text.got_at, MAYBE + "Accepted"))
 
-    def _answers_to(self, action: str, payload: dict[str, Any]) -> list[Text]:
-        asked = [t for t in self._calls_down if t.frame[2] == action and t.frame[3] == payload]
-        found: dict[int, Text] = {}
-        for call in asked:
-            for text in self._books.by_leg[call.leg]:
-                if text.up and text.kind == RESULT and text.id == call.id and text.got_n > call.n:
-                    found[text.n] = text
-                    break
-        return list(found.values())
+    def _listed(self, n: int, when: float, payload: dict[str, Any]) -> None:
+        entries = {_tag(e): e for e in payload["localAuthorizationList"]}
+        if payload["updateType"] == "Full":
+            for tag in [t for t in self._list if t not in entries]:
+                self._list[tag].append((n, when, UNKNOWN))
+        for tag, entry in entries.items():
+            info = entry.get("idTagInfo") or entry.get("idTokenInfo") or {}
+            self._list[tag].append((n, when, info["status"]))
+            self._cache[tag].append((n, when, UNKNOWN))
+
+    def _answer_to(self, call: Text) -> Text | None:
+        for text in self._books.by_leg[call.leg]:
+            if text.up and text.kind == RESULT and text.id == call.id and text.got_n > call.n:
+                return text
+        return None
 
     # --- what it may therefore have said ---------------------------------------------------------------
 
