@@ -106,10 +106,11 @@ class SimCharger(Charging):
         self.powered = False
         self._happened()
         self._break_link()
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = self._tasks - {asyncio.current_task()}
+        while tasks:  # a send or connect that is cancelled may end as one whose connection was closed
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=1.0)
         self._peer = None
 
     async def reboot(self, reason: str = "PowerLoss", *, resume: bool = False) -> None:
@@ -160,7 +161,7 @@ class SimCharger(Charging):
 
     async def _live(self, reason: str) -> None:
         failures = 0
-        while self.powered:  # a connect that is cancelled may end as one that was closed
+        while True:
             try:
                 ws = await self._connect()
             except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError, EOFError) as error:

@@ -67,7 +67,9 @@ class OwnPeer:
             self._wire.contexts[message_id] = context
             try:
                 await self._send([CALL, message_id, context.action, payload])
-                return await asyncio.wait_for(future, self._timeout_s)
+                # Not asyncio.wait_for: before Python 3.12 it may swallow a cancellation.
+                async with asyncio.timeout(self._timeout_s):
+                    return await future
             finally:
                 del self._pending[message_id], self._wire.contexts[message_id]
                 settle(future)

@@ -29,6 +29,16 @@ def test_fault_24_a_repeated_call_is_not_sent_again_while_its_answer_is_awaited(
     assert told.charger.take() == [b'[3,"id-1",{}]']
 
 
+def test_a_charger_with_one_id_for_every_heartbeat_is_told_a_new_time_each_time():
+    told = away()
+    raw = frames.call("hb", "Heartbeat", {})
+    told.charger.says(raw)
+    told.after(600)
+    told.charger.says(raw)
+    first, second = told.charger.take()
+    assert first != second
+
+
 def test_fault_24_a_call_stored_here_and_repeated_is_stored_once():
     told = away()
     raw = frames.call("id-1", "StartTransaction", start())

@@ -1,0 +1,81 @@
+"""Legs that come and go while the gateway dials, and a session that starts over: the gateway, its real
+store, and wires in memory."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from edgegw.errors import StoreFault
+from edgegw.runtime.ports import DialRequest
+from tests.control.house import DEADLINE_S, Cloud, House, Wire
+
+
+class SlowCloud(Cloud):
+    """Its answer to a dial can be held back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dialling = asyncio.Event()
+        self.answer = asyncio.Event()
+        self.answer.set()
+
+    async def dial(self, request: DialRequest) -> Wire:
+        self.dialling.set()
+        await self.answer.wait()
+        return await super().dial(request)
+
+
+@pytest.fixture
+async def house(tmp_path):
+    it = House(tmp_path)
+    it.cloud = SlowCloud()
+    await it.start()
+    yield it
+    await it.stop()
+
+
+async def test_a_charger_that_came_again_during_the_dial_gets_its_cloud_all_the_same(house):
+    charger = await house.boots("CP-1")
+    house.cloud.goes_down()
+    session = house.gateway.sessions["CP-1"]
+    async with asyncio.timeout(DEADLINE_S):
+        while house.gateway.cloud_error == "":
+            await asyncio.sleep(0)
+        # The cloud is back, but slow: the dial for the first connection is under way ...
+        house.cloud.answer.clear()
+        house.cloud.dialling.clear()
+        house.cloud.up = True
+        await house.cloud.dialling.wait()
+        # ... when the charger leaves and comes again.
+        charger.cut()
+        await house.connects("CP-1")
+        house.cloud.answer.set()
+        while session.cloud_leg is None:
+            await asyncio.sleep(0)
+    assert session.charger.state.cloud_up
+
+
+async def test_a_session_starts_over_as_soon_as_the_store_can_be_read_again(house, monkeypatch):
+    monkeypatch.setattr("edgegw.runtime.gateway.REBUILD_AGAIN_S", 0.0)
+    await house.boots("CP-1")
+    await house.all_is_stored()
+    session = house.gateway.sessions["CP-1"]
+    readable, failures = house.journal.recover, []
+
+    async def unreadable(charger: str | None = None):
+        if len(failures) < 3:
+            failures.append(charger)
+            raise StoreFault("the store cannot be read: disk I/O error")
+        return await readable(charger)
+
+    monkeypatch.setattr(house.journal, "recover", unreadable)
+    house.gateway.broken(session, RuntimeError("planted"))
+    house.cloud.goes_down()
+    async with asyncio.timeout(DEADLINE_S):
+        while len(failures) < 3 or "CP-1" in house.gateway._at_door:
+            await asyncio.sleep(0)
+    charger = await house.connects("CP-1")
+    asked = charger.calls("Heartbeat", {})
+    assert (await charger.hears())[1] == asked
