@@ -143,6 +143,7 @@ class ChargerRecovery(msgspec.Struct, frozen=True, kw_only=True):
     recent: tuple[JournalRow, ...] = ()  # the last 32 rows of lane 3 in any state: a charger may re-send them
     documents: tuple[Document, ...] = ()
     open_transactions: tuple[TransactionRecord, ...] = ()
+    ended_transactions: tuple[TransactionRecord, ...] = ()  # the newest that have ended, oldest first; bounded
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):

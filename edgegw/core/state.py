@@ -154,6 +154,7 @@ class ChargerState:
     # --- what was answered -----------------------------------------------------------------------
 
     def remember_call(self, message_id: str, raw: bytes, *, transactional: bool) -> None:
+        self.answered.pop(message_id, None)  # an id that is used again is new, and the last to be forgotten
         self.answered[message_id] = Answered(hash(raw), None, transactional)
         if len(self.answered) > ANSWERED_MAX:
             self._forget_one()
@@ -217,10 +218,11 @@ class ChargerState:
                 self.connectors[document.key] = msgspec.json.decode(document.value, type=ConnectorStatus)
             else:
                 self.authorization.recover(document)
-        self.transactions.recover(kept.open_transactions)
+        self.transactions.recover(kept.open_transactions, kept.ended_transactions)
         self.outbox.recover(kept)
         self.epoch = kept.epoch_last
         for row in kept.recent:
+            self.answered.pop(row.message_id, None)
             self.answered[row.message_id] = Answered(hash(row.raw), row.answer, transactional=True)
         while len(self.answered) > ANSWERED_MAX:
             self.answered.popitem(last=False)

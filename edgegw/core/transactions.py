@@ -144,7 +144,13 @@ class Transactions:
         )
         self.running[transaction_id] = record
         self._past.pop(transaction_id, None)
+        self._now_means(record)
         return [*saved, SaveTransaction(record)]
+
+    def _now_means(self, record: TransactionRecord) -> None:
+        """A cloud that counts anew gives an id that once was another transaction's: the newest counts."""
+        if record.id == record.cloud_id and record.id.isdecimal():
+            self._by_cloud.pop(int(record.id), None)
 
     def _close_orphans(self, connector: int) -> list[SaveTransaction]:
         """A Start on a busy connector: the old transaction has no Stop; never merge them."""
@@ -260,8 +266,12 @@ class Transactions:
         self._keep(pair)
         return pair.local
 
-    def recover(self, records: tuple[TransactionRecord, ...]) -> None:
-        self.running = {record.id: record for record in records}
+    def recover(self, running: tuple[TransactionRecord, ...], ended: tuple[TransactionRecord, ...]) -> None:
+        """`ended` as well: a Stop that is repeated after a restart must not write over its record."""
+        self.running = {record.id: record for record in running}
+        self._past = OrderedDict((record.id, record) for record in ended[-ENDED_MAX:])
+        for record in running:
+            self._now_means(record)
 
 
 def _from_event(charger: str, key: str, payload: dict[str, Any], now: Instant) -> TransactionRecord:

@@ -54,6 +54,7 @@ PROBE_S = 2.0  # how long an older connection of one identity has to show it is 
 OPEN_WITHIN_S = 15.0  # an admitted charger that never completes its handshake is let go
 TURN_WITHIN_S = 5.0  # a charger at the door waits this long for its turn to dial the cloud
 AWAY_FOR_S = 15.0  # after a failed dial the cloud counts as away for new arrivals
+REBUILD_AGAIN_S = 1.0  # a store that cannot be read is tried again; a broken one ends the process
 NOTICES_MAX = 500
 
 
@@ -425,8 +426,9 @@ class Gateway(SessionOwner):
             session.cloud_error = outcome.text
             return outcome
         if charger_leg is None or session.charger_leg is not charger_leg:
+            # It may be here again, and that arrival found us dialling: go on until it has its leg.
             outcome.close(1000, "the charger disconnected")
-            return outcome
+            return DialFailed("the charger disconnected")
         if admission.version_of(outcome.subprotocol, self.settings.assumed_version) is not session.version:
             # Both legs must speak one version: the charger connects again and gets the cloud's choice.
             outcome.close(1000, "the charger speaks another version")
@@ -499,26 +501,37 @@ class Gateway(SessionOwner):
         self.store_errors += isinstance(error, StoreFault)
         log.error("%s: session starts over: %s", session.identity, error)
         session.sequencer.halt()  # until `reborn`: what the old decisions still want is not to be trusted
+        self._cut(session)
+        for ticket in [t for t, (_, who) in self._tickets.items() if who is session]:
+            self.call_finished(CallFinished(ticket=ticket, outcome=CallOutcome.GONE))
+        self._tasks.spawn(self._rebuild(session), f"rebuild {session.identity}")
+
+    def _cut(self, session: Session) -> None:
         leg = session.charger_leg
         if leg is not None:
             leg.close(1011, "try again")
             session.charger_leg = None
         session.drop_cloud("session starts over")
-        for ticket in [t for t, (_, who) in self._tickets.items() if who is session]:
-            self.call_finished(CallFinished(ticket=ticket, outcome=CallOutcome.GONE))
-        self._tasks.spawn(self._rebuild(session), f"rebuild {session.identity}")
 
     async def _rebuild(self, session: Session) -> None:
+        """Until then the charger is kept at the door."""
         self._at_door.add(session.identity)
         try:
             self._riders.flush()
-            recovery = await self._journal.recover(session.identity)
-            fresh = next((Charger.recover(kept, self.site) for kept in recovery.chargers), None)
+            while (kept := await self._read_again(session.identity)) is None:
+                await asyncio.sleep(REBUILD_AGAIN_S)
+            self._cut(session)  # a leg that opened meanwhile spoke to decisions that are void
+            fresh = next((Charger.recover(charger, self.site) for charger in kept.chargers), None)
             session.reborn(fresh or Charger(session.identity, self.site))
-        except StoreFault as fault:
-            log.error("%s: the store cannot be read: %s", session.identity, fault)
         finally:
             self._at_door.discard(session.identity)
+
+    async def _read_again(self, identity: str) -> Recovery | None:
+        try:
+            return await self._journal.recover(identity)
+        except StoreFault as fault:
+            log.error("%s: the store cannot be read: %s", identity, fault)
+            return None
 
     # --- commands of people ------------------------------------------------------------------------
 

@@ -167,6 +167,10 @@ class Session:
     # --- the charger's leg -----------------------------------------------------------------------
 
     def charger_opened(self, leg: Leg, version: Version) -> None:
+        old = self.charger_leg
+        if old is not None:  # two handshakes of one charger were under way
+            old.close(1001, "replaced by a new connection")
+            self.charger_closed(old, 1001, "replaced by a new connection")
         self.charger_leg = leg
         self.version = version
         self.bad_frames = 0
@@ -238,6 +242,7 @@ class Session:
     # --- the cloud's leg -------------------------------------------------------------------------
 
     def cloud_opened(self, leg: Leg) -> None:
+        self.drop_cloud("replaced by a new connection")  # left by a handshake that came to nothing
         self.cloud_leg = leg
         self.cloud_error = ""
         self.cloud_since = clock.now().wall

@@ -102,8 +102,12 @@ class Reader:
             below = page[-1][0]
         return found
 
-    async def documents(self) -> list[Document]:
-        return await self._all("document", statements.SCAN_DOCUMENTS, rows.document)
+    async def documents(self, charger: str | None = None) -> list[Document]:
+        """All there are, or those of one charger."""
+        if charger is None:
+            return await self._all("document", statements.SCAN_DOCUMENTS, rows.document)
+        page = await self._session.fetch(statements.DOCUMENTS_OF, (charger,))
+        return [document for _, document in await self.good("document", page, rows.document)]
 
     async def _all(self, table: str, sql: str, decode: Callable[[Values], T]) -> list[T]:
         found: list[T] = []
@@ -113,9 +117,18 @@ class Reader:
             after = page[-1][0]
         return found
 
-    async def running(self) -> list[TransactionRecord]:
-        page = await self._session.fetch(statements.RUNNING)
+    async def running(self, charger: str | None = None) -> list[TransactionRecord]:
+        if charger is None:
+            page = await self._session.fetch(statements.RUNNING)
+        else:
+            page = await self._session.fetch(statements.RUNNING_OF, (charger,))
         return [record for _, record in await self.good("transaction_record", page, rows.transaction_record)]
+
+    async def ended(self, charger: str, limit: int) -> list[TransactionRecord]:
+        """The newest finished transactions, oldest first."""
+        page = await self._session.fetch(statements.ENDED, (charger, limit))
+        found = await self.good("transaction_record", page, rows.transaction_record)
+        return [record for _, record in reversed(found)]
 
     async def parked_seqs(self, charger: str) -> list[int]:
         return [seq for (seq,) in await self._session.fetch(statements.PARKED_SEQS, (charger,))]

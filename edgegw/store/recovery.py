@@ -17,6 +17,7 @@ from edgegw.store.session import Session
 
 HEAD_ROWS_MAX: Final = 500  # of lanes 0..2 of one charger
 RECENT_ROWS: Final = 32  # of lane 3 of one charger: it may send them again
+ENDED_MAX: Final = 16  # finished transactions of one charger: it may end them again
 STORED_TRANSACTIONS_MAX: Final = 1000  # of one charger
 LANES: Final = frozenset(lane.value for lane in Lane)
 
@@ -33,6 +34,7 @@ class _Found:
     recent: list[JournalRow] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     running: list[TransactionRecord] = field(default_factory=list)
+    ended: list[TransactionRecord] = field(default_factory=list)
 
     def record(self, charger: str) -> ChargerRecovery:
         return ChargerRecovery(
@@ -47,11 +49,16 @@ class _Found:
             recent=tuple(self.recent),
             documents=tuple(self.documents),
             open_transactions=tuple(self.running),
+            ended_transactions=tuple(self.ended),
         )
 
 
 async def recover(session: Session, reader: Reader, only: str | None = None) -> Recovery:
-    """`only`: of this charger alone. Raises StoreFault when the store cannot be read."""
+    """`only`: of this charger alone, without the site's documents. Raises StoreFault when the store cannot
+    be read.
+
+    After a failed commit every charger is recovered by itself: none may read what all have.
+    """
     found: defaultdict[str, _Found] = defaultdict(_Found)
     site: list[Document] = []
     await _counts(session, found)
@@ -62,11 +69,13 @@ async def recover(session: Session, reader: Reader, only: str | None = None) -> 
         about.recent = await reader.recent(charger, RECENT_ROWS)
         if any(lane < Lane.TRANSACTION for lane in about.stored):
             about.head = await reader.head(charger, HEAD_ROWS_MAX)
-    for document in await reader.documents():
+    for document in await reader.documents(only):
         (found[document.charger].documents if document.charger else site).append(document)
-    for record in await reader.running():
+    for record in await reader.running(only):
         found[record.charger].running.append(record)
     wanted = sorted(found) if only is None else [only] * (only in found)
+    for charger in wanted:
+        found[charger].ended = await reader.ended(charger, ENDED_MAX)
     chargers = tuple(found[charger].record(charger) for charger in wanted)
     return Recovery(chargers=chargers, documents=tuple(site))
 

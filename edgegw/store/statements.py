@@ -69,6 +69,9 @@ SCAN_JOURNAL: Final = _SELECT_JOURNAL + " NOT INDEXED WHERE id > ? ORDER BY id L
 SCAN_DOCUMENTS: Final = (
     "SELECT id, kind, charger, key, value, crc FROM document NOT INDEXED WHERE id > ? ORDER BY id LIMIT ?"
 )
+DOCUMENTS_OF: Final = (
+    "SELECT id, kind, charger, key, value, crc FROM document INDEXED BY document_key WHERE charger = ?"
+)
 SCAN_TRANSACTIONS: Final = (
     "SELECT id, charger, transaction_id, running, saved_at, body, crc FROM transaction_record NOT INDEXED"
     " WHERE id > ? ORDER BY id LIMIT ?"
@@ -88,6 +91,13 @@ TRANSACTIONS: Final = {  # by (charger given, running given)
     " ORDER BY id DESC LIMIT ?",
 }
 RUNNING: Final = _SELECT_TRANSACTION + " WHERE running = 1 ORDER BY id"
+RUNNING_OF: Final = (
+    _SELECT_TRANSACTION + " INDEXED BY transaction_charger WHERE charger = ? AND running = 1 ORDER BY id"
+)
+ENDED: Final = (
+    _SELECT_TRANSACTION + " INDEXED BY transaction_charger WHERE charger = ? AND running = 0"
+    " ORDER BY id DESC LIMIT ?"
+)
 
 # Hops from charger to charger through the index: the cost grows with chargers and not with rows.
 CHARGERS: Final = (

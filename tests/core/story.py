@@ -147,6 +147,9 @@ class Store:
             open_transactions=tuple(
                 r for (name, _), r in self.transactions.items() if name == charger and r.running
             ),
+            ended_transactions=tuple(
+                r for (name, _), r in self.transactions.items() if name == charger and not r.running
+            ),
         )
 
     def site_documents(self) -> tuple[Document, ...]:

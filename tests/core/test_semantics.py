@@ -353,3 +353,31 @@ def test_a_signed_move_away_from_the_box_is_refused_whatever_the_policy():
     told.cloud.sends("SetNetworkProfile-Signed", {"payload": payload, "protected": "e30", "signature": "AA"})
     assert told.charger.take() == []
     assert told.noticed == ["move_refused"]
+
+
+def test_fault_36_a_stop_that_is_repeated_after_a_restart_leaves_the_record_alone():
+    told = online()
+    told.charger.sends("StartTransaction", start())
+    told.cloud.answers({"transactionId": 7, "idTagInfo": {"status": "Accepted"}})
+    told.charger.sends("StopTransaction", stop(7))
+    told.cloud.answers({})
+    before = told.store.transactions[told.identity, "7"]
+    assert not before.running
+    assert before.meter_start_wh is not None
+    told.restart()  # and the charger never heard the answer
+    told.charger.connects()
+    told.cloud.comes_back()
+    told.charger.sends("StopTransaction", stop(7))
+    told.cloud.answers({})
+    assert told.store.transactions[told.identity, "7"] == before
+
+
+def test_a_transaction_that_ended_before_a_restart_still_gets_its_name_of_the_cloud():
+    told = away()
+    local = told.charger.asks("StartTransaction", start())["transactionId"]
+    told.charger.asks("StopTransaction", stop(local))
+    told.restart()
+    told.charger.connects()
+    told.cloud.comes_back()
+    told.cloud.answers({"transactionId": 99, "idTagInfo": {"status": "Accepted"}})
+    assert told.store.transactions[told.identity, str(local)].cloud_id == "99"

@@ -350,3 +350,20 @@ def test_the_seq_of_a_charger_s_rows_has_no_hole():
     for n in range(1, 6):
         told.charger.sends("MeterValues", meter(wh=n))
     assert [row.seq for row in told.rows] == [1, 2, 3, 4, 5]
+
+
+def test_an_id_that_the_cloud_gives_a_second_time_means_the_newest_transaction(mapped):
+    """A cloud that lost its counter, or gives every transaction the same id."""
+    told, local = mapped
+    told.charger.sends("StopTransaction", stop(local))
+    told.cloud.answers({})
+    told.charger.sends("StartTransaction", start(1))
+    told.cloud.answers({"transactionId": CLOUD_ID, "idTagInfo": {"status": "Accepted"}})
+    assert told.charger.last[2]["transactionId"] == CLOUD_ID
+    told.cloud.sends("RemoteStopTransaction", {"transactionId": CLOUD_ID})
+    assert told.charger.last[3] == {"transactionId": CLOUD_ID}
+    told.restart()
+    told.charger.connects()
+    told.cloud.comes_back()
+    told.cloud.sends("RemoteStopTransaction", {"transactionId": CLOUD_ID}, id="again")
+    assert told.charger.last[3] == {"transactionId": CLOUD_ID}

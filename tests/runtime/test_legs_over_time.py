@@ -79,3 +79,26 @@ async def test_a_session_starts_over_as_soon_as_the_store_can_be_read_again(hous
     charger = await house.connects("CP-1")
     asked = charger.calls("Heartbeat", {})
     assert (await charger.hears())[1] == asked
+
+
+async def test_a_leg_that_opens_while_the_session_starts_over_is_closed(house, monkeypatch):
+    """Its connection was heard by decisions that are void: the new ones would not know that it is there."""
+    await house.boots("CP-1")
+    await house.all_is_stored()
+    session = house.gateway.sessions["CP-1"]
+    session.charger_leg.cut()
+    late = await house.connects("CP-1")
+    house.gateway.broken(session, RuntimeError("planted"))
+    assert not late.open
+    # Admitted before the failure, open only now.
+    late.open = True
+    session.charger_leg = late
+    async with asyncio.timeout(DEADLINE_S):
+        while late.open:
+            await asyncio.sleep(0)
+        while "CP-1" in house.gateway._at_door:
+            await asyncio.sleep(0)
+    charger = await house.connects("CP-1")
+    assert session.charger.state.charger_up
+    asked = charger.calls("Heartbeat", {})
+    assert (await house.cloud.wires["CP-1"].hears())[1] == asked

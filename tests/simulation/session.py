@@ -125,6 +125,10 @@ class Session:
     # --- legs --------------------------------------------------------------------------------------
 
     def charger_opened(self, leg: Socket, version: Version) -> None:
+        old = self.charger_leg
+        if old is not None:
+            old.close(by_down=False)
+            self.charger_closed(old)
         self.charger_leg = leg
         leg.top = ChargerEnd(self, leg)
         self.version = version
@@ -145,6 +149,7 @@ class Session:
         self.drop_cloud()
 
     def cloud_opened(self, leg: Socket) -> None:
+        self.drop_cloud()
         self.cloud_leg = leg
         leg.down = CloudEnd(self, leg)
         self.handle(CloudConnected())

@@ -16,7 +16,7 @@ from edgegw.core.events import (
     Instant,
     Woke,
 )
-from edgegw.core.records import Append, SaveDocument
+from edgegw.core.records import Append, ChargerRecovery, JournalRow, Lane, SaveDocument
 from edgegw.core.site import Policy, Site
 from edgegw.runtime.sequencer import Sequencer
 from edgegw.wire.frames import call, parse, result
@@ -74,6 +74,33 @@ def test_a_flood_of_states_does_not_make_a_repeated_message_a_new_one():
     again = charger.handle(said("1", "MeterValues", METER_VALUES), at(13))
     assert answers(again, "1")
     assert not any(isinstance(effect, Append) for effect in again)
+
+
+def test_an_id_used_again_before_a_restart_is_not_the_first_to_be_forgotten():
+    """A charger counts from 1 after each boot; power goes, and it sends its last message once more."""
+    rows = [stored(seq, str(seq), METER_VALUES) for seq in range(1, 32)]
+    last = stored(32, "1", {**METER_VALUES, "connectorId": 2})
+    kept = ChargerRecovery(charger="CP1", seq_last=32, epoch_last=9, recent=(*rows, last))
+    charger = Charger.recover(kept, Site(Policy(), iter(map(str, range(1000))).__next__))
+    charger.handle(ChargerConnected(Version.V16), at(0))
+    again = charger.handle(ChargerSpoke(parse(last.raw, Version.V16)), at(1))
+    assert again == [SendCharger(last.answer)]
+
+
+def stored(seq: int, message_id: str, payload: dict[str, Any]) -> JournalRow:
+    return JournalRow(
+        charger="CP1",
+        seq=seq,
+        epoch=8,
+        message_id=message_id,
+        lane=Lane.TRANSACTION,
+        version="ocpp1.6",
+        action="MeterValues",
+        raw=call(message_id, "MeterValues", payload),
+        answer=result(message_id, {}),
+        received_at=1_790_000_000.0,
+        clock_trusted=True,
+    )
 
 
 def test_what_an_effect_brings_about_waits_for_the_effects_beside_it():

@@ -18,6 +18,7 @@ from edgegw.core.records import (
     SaveTransaction,
     Settle,
     StoreOp,
+    TransactionRecord,
 )
 from edgegw.errors import StoreFault, StoreLocked
 from edgegw.store.journal import Journal
@@ -264,6 +265,25 @@ async def test_recovery_knows_everything_but_the_rows_of_the_long_lane(tmp_path)
     assert [d.value for d in two.documents] == [b"[]"]
     assert [r.id for r in three.open_transactions] == ["9"]
     assert [d.value for d in found.documents] == [b"{}"]
+
+
+async def test_the_newest_ended_transactions_come_back_oldest_first_and_only_those_of_the_charger(tmp_path):
+    def record(charger: str, number: int, *, running: bool = False) -> SaveTransaction:
+        return SaveTransaction(TransactionRecord(charger=charger, id=str(number), running=running))
+
+    async with opened(tmp_path / "store") as it:
+        # CP1 never had a message to keep: everything it said went straight to the cloud.
+        ops = [record("CP1", number) for number in range(40)] + [record("CP1", 40, running=True)]
+        await it.journal.commit([*ops, record("CP2", 1), record("CP2", 2, running=True)])
+        for name in ("CP1", "CP2"):
+            await it.journal.commit([SaveDocument(kind="charger", charger=name, key="", value=b"{}")])
+        everyone = {about.charger: about for about in (await it.journal.recover()).chargers}
+        (alone,) = (await it.journal.recover("CP1")).chargers
+    assert [r.id for r in alone.ended_transactions] == [str(n) for n in range(24, 40)]
+    assert [r.id for r in alone.open_transactions] == ["40"]
+    assert [d.charger for d in alone.documents] == ["CP1"]
+    assert alone == everyone["CP1"]
+    assert [r.id for r in everyone["CP2"].ended_transactions] == ["1"]
 
 
 async def test_parked_rows_can_be_sent_again(tmp_path):

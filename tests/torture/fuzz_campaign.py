@@ -32,7 +32,7 @@ class Outcome:
     unanswered: int
     p99_s: float
     worst_s: float
-    rss_growth_kib: int
+    rss_growth_kib: tuple[int, ...]  # after each third
 
 
 async def campaign(folder: Path, *, frames: int, seed: int) -> Outcome:
@@ -53,19 +53,25 @@ async def campaign(folder: Path, *, frames: int, seed: int) -> Outcome:
                 stack.push_async_callback(charger.close)
             await _all(fuzz_from_charger(charger, seed - 1, WARM_UP_FRAMES) for charger in fuzzed)
             score.frames = 0
-            before = rss_kib(gateway.pid)
+            rss = [rss_kib(gateway.pid)]
             await _all(fuzz_from_charger(charger, seed, share) for charger in fuzzed)
+            rss.append(rss_kib(gateway.pid))
             await _all(fuzz_from_cloud(cloud, charger, seed, share) for charger in fuzzed)
+            rss.append(rss_kib(gateway.pid))
             await cloud.__aexit__()
             await _all(fuzz_from_charger(charger, seed + 1, share) for charger in fuzzed)
-            growth = rss_kib(gateway.pid) - before
+            rss.append(rss_kib(gateway.pid))
             assert not gateway_bugs(gateway.log), gateway_bugs(gateway.log)
             await good.stop()
             taken, unanswered = latencies_s(folder / "good" / "CP01.jsonl")
             worst = max(taken, default=0.0)
-            return Outcome(score, len(taken), unanswered, percentile(taken, 99), worst, growth)
+            return Outcome(score, len(taken), unanswered, percentile(taken, 99), worst, growth(rss))
     finally:
         await children.close()
+
+
+def growth(rss: list[int]) -> tuple[int, ...]:
+    return tuple(later - rss[0] for later in rss[1:])
 
 
 def _good(gateway: GatewayProcess, folder: Path, seed: int) -> list[str]:

@@ -15,18 +15,17 @@ CONNECT_RATE = 5
 
 async def herd_campaign(folder: Path, *, chargers: int, backlog: int, seed: int) -> tuple[Site, Herd]:
     settings = {"cloud": {"replay_rate": REPLAY_RATE, "connect_rate": CONNECT_RATE}}
-    async with site(
-        folder, chargers=chargers, seed=seed, settings=settings, habits=("--heartbeat", "1")
-    ) as it:
+    habits = ("--heartbeat", "1", "--meter-interval", "1", "--pause", "1")
+    async with site(folder, chargers=chargers, seed=seed, settings=settings, habits=habits) as it:
         await it.cut()
 
         async def enough() -> bool:
             return await waiting(it.gateway) >= backlog
 
         await until(enough, 120)
+        await it.chargers.command("cars off")
         restored_at = time.time()
         await it.restore()
-        await it.chargers.command("cars off")
         finished = await it.chargers.command("finish 60", timeout_s=70)
         assert finished["ok"], finished
         await it.drained(timeout_s=60 + backlog / REPLAY_RATE * 2)

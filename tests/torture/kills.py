@@ -8,7 +8,7 @@ from pathlib import Path
 from edgegw.sim.verdict import Verdict
 from tests.torture.gateway_rig import Site, beside, explain, site
 
-ALIVE_S = (0.05, 1.6)  # between "ready" and the next kill
+ALIVE_S = (0.05, 1.0)  # between "ready" and the next kill
 DEAD_S = 0.3
 
 

@@ -105,7 +105,7 @@ async def r8(options: argparse.Namespace) -> str:
             f"{outcome.score.frames} frames, 0 tracebacks, sessions closed: {closes or 'none'};"
             f" the charger beside: {outcome.answered} answers, p99 {outcome.p99_s * 1000:.0f} ms,"
             f" worst {outcome.worst_s * 1000:.0f} ms, {outcome.unanswered} unanswered;"
-            f" RSS {outcome.rss_growth_kib / 1024:+.1f} MiB"
+            f" RSS {', '.join(f'{kib / 1024:+.1f}' for kib in outcome.rss_growth_kib)} MiB after each third"
         )
 
 

@@ -90,8 +90,9 @@ class _Lists:
     def check(self) -> Iterator[str]:
         books = self._books
         from_cloud = {
-            (a.text.id, a.charger): [r for r in a.replies if r.got_at is not None]
+            (a.text.id, a.charger)
             for a in books.ledger.arrivals
+            if any(reply.got_at is not None for reply in a.replies)
         }
         for asked in books.ledger.asked:
             tag = _tag(asked.payload)
@@ -99,7 +100,7 @@ class _Lists:
                 continue
             for answer in asked.answers:
                 said = _status(answer)
-                if said is None or from_cloud.get((asked.text.id, asked.charger)):
+                if said is None or (asked.text.id, asked.charger) in from_cloud:
                     continue  # the cloud has, or may have, decided
                 yield from self._judge(asked, answer, tag, said)
 
