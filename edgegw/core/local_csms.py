@@ -121,9 +121,11 @@ def store(
     transaction: str = "",
 ) -> JournalRow:
     """Put one row in front of `effects`' answer. A power cut after any effect is survivable."""
-    lane = rule.keep
-    assert lane is not None
+    assert rule.keep is not None
     standalone = state.site.policy.standalone
+    lane = rule.keep
+    if lane is Lane.NOTICE and not state.outbox.room_for_notice():
+        lane = Lane.TRANSACTION  # its backlog is on disk, and may be of any length
     row = JournalRow(
         charger=state.identity,
         seq=state.outbox.next_seq(),

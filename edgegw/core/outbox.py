@@ -16,7 +16,8 @@ from edgegw.core.records import ChargerRecovery, JournalRow, Lane
 
 WINDOW_ROWS = 32  # of lane 3 in memory
 REFILL_BELOW = 8
-NOTICE_ROWS_MAX = 1000  # beyond it events other than security events are answered but not kept
+NOTICE_ROWS_MAX = 1000  # beyond it security events wait among the transactions, others are not kept
+ERROR_STATES_MAX = 100  # beyond it the oldest error state gives way: a fault that flaps all night
 
 
 class Outbox:
@@ -25,6 +26,7 @@ class Outbox:
         "_loaded_to",
         "_loading",
         "_reload",
+        "_since_load",
         "_tail",
         "_window",
         "oldest_at",
@@ -39,6 +41,7 @@ class Outbox:
         self._loaded_to = 0  # highest seq of lane 3 that is, or was, in the window
         self._tail = 0  # highest seq of lane 3 ever appended
         self._loading = False
+        self._since_load = 0  # rows appended while a load is under way: it may not have seen them
         self._reload = False
         self.waiting = 0  # rows of lane 3 that are stored
         self.parked = 0
@@ -59,6 +62,10 @@ class Outbox:
     @property
     def boot(self) -> JournalRow | None:
         return self._early[0] if self._early and self._early[0].lane is Lane.BOOT else None
+
+    def holds(self, row: JournalRow) -> bool:
+        """Of the early lanes: does this row still wait, or has a newer one taken its place?"""
+        return any(r.seq == row.seq for r in self._early)
 
     def early(self) -> tuple[JournalRow, ...]:
         return tuple(self._early)
@@ -86,6 +93,7 @@ class Outbox:
             return self._append_early(row)
         whole = self._loaded_to >= self._tail
         self.waiting += 1
+        self._since_load += 1
         self._tail = row.seq
         if whole and not self._loading and len(self._window) < WINDOW_ROWS:
             self._window.append(row)
@@ -93,7 +101,9 @@ class Outbox:
         return ()
 
     def _append_early(self, row: JournalRow) -> tuple[int, ...]:
-        old = [r for r in self._early if row.subject and r.lane is row.lane and r.subject == row.subject]
+        old = [r for r in self._early if r.lane is row.lane and r.subject == row.subject]
+        if not row.subject:
+            old = old[: 1 - ERROR_STATES_MAX] if row.lane is Lane.STATUS else []
         self._early = [r for r in self._early if r not in old] if old else self._early
         self._early.append(row)
         self._early.sort(key=_order)
@@ -148,6 +158,7 @@ class Outbox:
         if len(self._window) >= min(REFILL_BELOW, self.waiting) or len(self._window) >= self.waiting:
             return None
         self._loading = True
+        self._since_load = 0
         return LoadRows(self._loaded_to, WINDOW_ROWS)
 
     def loaded(self, rows: Iterable[JournalRow]) -> None:
@@ -157,8 +168,8 @@ class Outbox:
                 self._window.append(row)
                 self._loaded_to = row.seq
         if not self._window:
-            self.waiting = 0  # the store has none: its word counts
-            self._tail = self._loaded_to
+            self.waiting = self._since_load  # the store has none but those: its word counts
+            self._tail = self._tail if self.waiting else self._loaded_to
         self.oldest_at = self._oldest()
 
     def released(self, count: int, early: tuple[JournalRow, ...]) -> None:

@@ -100,7 +100,7 @@ class SaveDocument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Insert, replace or (value None) delete one small document. Key: (kind, charger, key).
 
     `durable` documents are on disk before any later effect; the others ride along with the next
-    commit, at most a group-commit interval later.
+    commit, at most about 0.1 s later (`runtime.ride_along`).
     """
 
     kind: str  # "charger", "transaction_id", "list", "cache", "status", ...
@@ -143,7 +143,7 @@ class ChargerRecovery(msgspec.Struct, frozen=True, kw_only=True):
     recent: tuple[JournalRow, ...] = ()  # the last 32 rows of lane 3 in any state: a charger may re-send them
     documents: tuple[Document, ...] = ()
     open_transactions: tuple[TransactionRecord, ...] = ()
-    ended_transactions: tuple[TransactionRecord, ...] = ()  # the newest that have ended, oldest first; bounded
+    ended_transactions: tuple[TransactionRecord, ...] = ()  # the newest, oldest first; bounded
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):

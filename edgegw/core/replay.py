@@ -81,6 +81,8 @@ def answered(
     state: ChargerState, row: JournalRow, call: Call, answer: CallResult | CallError, now: Instant
 ) -> list[Effect]:
     """The cloud answered a stored message."""
+    if row.lane is not Lane.TRANSACTION and not state.outbox.holds(row):
+        return []  # a newer one took its place meanwhile: there is nothing to settle and nothing to learn
     if isinstance(answer, CallError):
         return _refused(state, row, answer, now)
     state.outbox.gone(row)

@@ -518,20 +518,20 @@ class Gateway(SessionOwner):
         self._at_door.add(session.identity)
         try:
             self._riders.flush()
-            while (kept := await self._read_again(session.identity)) is None:
-                await asyncio.sleep(REBUILD_AGAIN_S)
+            kept = await self._read_again(session.identity)
             self._cut(session)  # a leg that opened meanwhile spoke to decisions that are void
             fresh = next((Charger.recover(charger, self.site) for charger in kept.chargers), None)
             session.reborn(fresh or Charger(session.identity, self.site))
         finally:
             self._at_door.discard(session.identity)
 
-    async def _read_again(self, identity: str) -> Recovery | None:
-        try:
-            return await self._journal.recover(identity)
-        except StoreFault as fault:
-            log.error("%s: the store cannot be read: %s", identity, fault)
-            return None
+    async def _read_again(self, identity: str) -> Recovery:
+        while True:
+            try:
+                return await self._journal.recover(identity)
+            except StoreFault as fault:
+                log.error("%s: the store cannot be read: %s", identity, fault)
+            await asyncio.sleep(REBUILD_AGAIN_S)
 
     # --- commands of people ------------------------------------------------------------------------
 

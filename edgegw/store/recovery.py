@@ -15,7 +15,7 @@ from edgegw.store import statements
 from edgegw.store.reader import Reader
 from edgegw.store.session import Session
 
-HEAD_ROWS_MAX: Final = 500  # of lanes 0..2 of one charger
+HEAD_ROWS_MAX: Final = 2000  # of lanes 0..2 of one charger: more than `core.outbox` ever lets wait
 RECENT_ROWS: Final = 32  # of lane 3 of one charger: it may send them again
 ENDED_MAX: Final = 16  # finished transactions of one charger: it may end them again
 STORED_TRANSACTIONS_MAX: Final = 1000  # of one charger

@@ -20,6 +20,7 @@ from websockets.exceptions import WebSocketException
 from edgegw.sim.cloud import SimCloud
 from tests.e2e.children import DEADLINE_S, Child, Children
 from tests.e2e.faults import (
+    NOW,
     V201,
     RawCharger,
     ask,
@@ -93,6 +94,23 @@ async def test_a_message_sent_again_after_the_box_was_killed_is_stored_once(gate
             await cloud.restore()
             await drained(gateway)
         assert [call.id for call in cloud.calls("StopTransaction")] == ["stop"]
+
+
+async def test_notices_of_a_long_outage_survive_a_kill(gateways: Gateways) -> None:
+    """More of them than the box takes back into memory at once when it starts."""
+    async with SimCloud() as cloud:
+        gateway = await gateways(cloud.url)
+        async with charger(gateway, "CP1") as one:
+            await cloud.cut()
+            for number in range(700):
+                event = {"type": "SettingSystemTime", "timestamp": NOW, "techInfo": str(number)}
+                await one.call("SecurityEventNotification", event)
+            await gateway.restart()
+        async with charger(gateway, "CP1", boot=False):
+            await cloud.restore()
+            await drained(gateway)
+        told = [int(call.payload["techInfo"]) for call in cloud.calls("SecurityEventNotification")]
+        assert list(dict.fromkeys(told)) == list(range(700))
 
 
 # --- disk -------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from edgegw.errors import StoreFault
 from edgegw.runtime.ports import DialRequest
 from tests.control.house import DEADLINE_S, Cloud, House, Wire
+from tests.links.house import eventually
 
 
 class SlowCloud(Cloud):
@@ -40,20 +41,17 @@ async def test_a_charger_that_came_again_during_the_dial_gets_its_cloud_all_the_
     charger = await house.boots("CP-1")
     house.cloud.goes_down()
     session = house.gateway.sessions["CP-1"]
-    async with asyncio.timeout(DEADLINE_S):
-        while house.gateway.cloud_error == "":
-            await asyncio.sleep(0)
-        # The cloud is back, but slow: the dial for the first connection is under way ...
-        house.cloud.answer.clear()
-        house.cloud.dialling.clear()
-        house.cloud.up = True
-        await house.cloud.dialling.wait()
-        # ... when the charger leaves and comes again.
-        charger.cut()
-        await house.connects("CP-1")
-        house.cloud.answer.set()
-        while session.cloud_leg is None:
-            await asyncio.sleep(0)
+    await eventually(lambda: house.gateway.cloud_error)
+    # The cloud is back, but slow: the dial for the first connection is under way ...
+    house.cloud.answer.clear()
+    house.cloud.dialling.clear()
+    house.cloud.up = True
+    await asyncio.wait_for(house.cloud.dialling.wait(), DEADLINE_S)
+    # ... when the charger leaves and comes again.
+    charger.cut()
+    await house.connects("CP-1")
+    house.cloud.answer.set()
+    await eventually(lambda: session.cloud_leg)
     assert session.charger.state.cloud_up
 
 
@@ -73,9 +71,7 @@ async def test_a_session_starts_over_as_soon_as_the_store_can_be_read_again(hous
     monkeypatch.setattr(house.journal, "recover", unreadable)
     house.gateway.broken(session, RuntimeError("planted"))
     house.cloud.goes_down()
-    async with asyncio.timeout(DEADLINE_S):
-        while len(failures) < 3 or "CP-1" in house.gateway._at_door:
-            await asyncio.sleep(0)
+    await eventually(lambda: len(failures) == 3 and "CP-1" not in house.gateway._at_door)
     charger = await house.connects("CP-1")
     asked = charger.calls("Heartbeat", {})
     assert (await charger.hears())[1] == asked
@@ -93,11 +89,7 @@ async def test_a_leg_that_opens_while_the_session_starts_over_is_closed(house, m
     # Admitted before the failure, open only now.
     late.open = True
     session.charger_leg = late
-    async with asyncio.timeout(DEADLINE_S):
-        while late.open:
-            await asyncio.sleep(0)
-        while "CP-1" in house.gateway._at_door:
-            await asyncio.sleep(0)
+    await eventually(lambda: not late.open and "CP-1" not in house.gateway._at_door)
     charger = await house.connects("CP-1")
     assert session.charger.state.charger_up
     asked = charger.calls("Heartbeat", {})
