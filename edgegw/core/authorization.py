@@ -224,7 +224,8 @@ class Authorization:
             self.list_version = msgspec.json.decode(document.value)
 
     def _save(self, kind: str, key: str, value: bytes | None) -> SaveDocument:
-        return SaveDocument(kind=kind, charger=self._charger, key=key, value=value, durable=False)
+        durable = kind != "cache"  # a list is sent once; what is cached is learned again
+        return SaveDocument(kind=kind, charger=self._charger, key=key, value=value, durable=durable)
 
     def summary(self) -> dict[str, int]:
         return {"list_version": self.list_version, "listed": len(self._list), "cached": len(self._cache)}

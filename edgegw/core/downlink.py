@@ -49,6 +49,8 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
 
 def _already_stopped(state: ChargerState, call: Call) -> bool:
     """The Stop of this transaction is in our queue: the cloud does not know yet that it ended."""
+    if state.to_charger.is_pending(call.id):
+        return False  # of two CALLs with one id the first is answered first: the charger refuses it as well
     local = state.transactions.id_for_charger(call.payload.get("transactionId"))
     return (
         local is not None and str(local) not in state.transactions.running and state.outbox.has_transactions
@@ -82,7 +84,10 @@ def on_answer(state: ChargerState, frame: CallResult | CallError, now: Instant) 
     else:
         effects = late_refusal.on_answer(state, out, frame, now)
     if isinstance(frame, CallResult):
-        effects += learning.from_charger_answer(state, out.call, frame.payload, now)
+        learned = learning.from_charger_answer(state, out.call, frame.payload, now)
+        # A list that the cloud takes for set must be on disk: nobody sends it a second time.
+        is_list = out.call.action == "SendLocalList"
+        effects = [*learned, *effects] if is_list else [*effects, *learned]
     return effects + advance(state, now)
 
 

@@ -1,6 +1,6 @@
 """What the box learns from answers that pass through it: registration, tags, times, transactions.
 
-Learning never changes what is relayed. Everything here is called after the answer is on its way.
+Learning never changes what is relayed. Its effects come behind the answer, but for a local list.
 """
 
 from __future__ import annotations

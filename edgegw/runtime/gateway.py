@@ -55,6 +55,7 @@ OPEN_WITHIN_S = 15.0  # an admitted charger that never completes its handshake i
 TURN_WITHIN_S = 5.0  # a charger at the door waits this long for its turn to dial the cloud
 AWAY_FOR_S = 15.0  # after a failed dial the cloud counts as away for new arrivals
 REBUILD_AGAIN_S = 1.0  # a store that cannot be read is tried again; a broken one ends the process
+SESSIONS_MAX = 20_000  # identities: with unknown = "accept" anybody on the network can make up another
 NOTICES_MAX = 500
 
 
@@ -159,6 +160,8 @@ class Gateway(SessionOwner):
         target = admission.parse_target(request.target, self.settings.path)
         if isinstance(target, TargetRefused):
             return self._refuse("", request, target.status, target.reason)
+        if len(self.sessions) >= SESSIONS_MAX and target.identity not in self.sessions:
+            return self._refuse(target.identity, request, 503, f"{SESSIONS_MAX} chargers are known already")
         if not self._is_welcome(target.identity):
             return self._refuse(target.identity, request, 404, "unknown charger: not in [chargers] known")
         if target.identity in self._at_door or self.stopping:
@@ -450,7 +453,8 @@ class Gateway(SessionOwner):
         future = self._journal.commit(ops)
 
         def finished(outcome: asyncio.Future[None]) -> None:
-            done(None if outcome.cancelled() else outcome.exception())
+            # Nobody cancels it; if somebody did, the outcome would not be known.
+            done(asyncio.CancelledError() if outcome.cancelled() else outcome.exception())
 
         future.add_done_callback(finished)
 
@@ -490,9 +494,9 @@ class Gateway(SessionOwner):
         self._tasks.spawn(self._new_password(session, password), "new password")
 
     async def _new_password(self, session: Session, password: str) -> None:
+        session.authorization = None  # the next handshake brings the new header, perhaps at once
         verifier = await self._verifiers.make_password(session.identity, password.encode())
         self._save_verifier(session, verifier)
-        session.authorization = None  # the next handshake brings the new header
         text = f"{session.identity}: accepted a new password from the cloud"
         self.noticed(session, Noticed("password_changed", text, warning=False))
 

@@ -33,6 +33,9 @@ class ReplayRate:
         self._timer: asyncio.TimerHandle | None = None
 
     def ask(self, grant: Callable[[], None]) -> None:
+        """Who waits already keeps its place: a leg that flaps must not take the others' share."""
+        if grant in self._waiting:
+            return
         self._waiting.append(grant)
         if self._timer is None:
             self._arm()

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from edgegw.core.authorization import TokenPolicy
+from edgegw.core.effects import SendCloud
+from edgegw.core.records import SaveDocument
 from tests.core.story import V16, V21, V201, Story, away, event, online, start, stop, story, time_at
 
 ACCEPTED = {"status": "Accepted"}
@@ -256,6 +258,19 @@ def test_a_full_update_replaces_and_one_without_entries_empties_the_list():
     told.cloud.goes_away()
     assert asks(told, "B") == "Invalid"
     assert told.core.state.authorization.summary()["listed"] == 0
+
+
+@pytest.mark.parametrize("version", [V16, V201])
+def test_the_cloud_hears_of_a_list_when_it_is_on_disk(version):
+    """Nobody sends it a second time: a power cut may not take what the cloud believes is set."""
+    told = online(version)
+    told.forget()
+    listed(told, "Full", 1, ("A", ACCEPTED))
+    saved = [n for n, effect in enumerate(told.effects) if isinstance(effect, SaveDocument)]
+    sent = next(n for n, effect in enumerate(told.effects) if isinstance(effect, SendCloud))
+    assert saved
+    assert max(saved) < sent
+    assert all(told.effects[n].durable for n in saved)
 
 
 @pytest.mark.parametrize("outcome", ["Failed", "NotSupported", "VersionMismatch"])

@@ -185,6 +185,25 @@ def test_a_remote_stop_is_rejected_while_the_stop_waits_in_our_queue(mapped):
     assert told.charger.take() == []
 
 
+def test_of_two_calls_with_one_id_the_first_is_answered_first(mapped):
+    told, local = mapped
+    told.cloud.goes_away()
+    told.charger.sends("StopTransaction", stop(local))
+    told.replay_is_free = False
+    told.cloud.comes_back()
+    told.forget()
+    told.cloud.sends("ClearCache", {}, id="1")
+    told.cloud.sends("RemoteStopTransaction", {"transactionId": CLOUD_ID}, id="1")
+    assert told.cloud.take() == []
+    told.charger.answers({"status": "Accepted"})
+    assert told.charger.last[3] == {"transactionId": local}
+    told.charger.answers({"status": "Rejected"})
+    assert [frame[1:] for frame in told.cloud.frames] == [
+        ["1", {"status": "Accepted"}],
+        ["1", {"status": "Rejected"}],
+    ]
+
+
 def test_an_online_transaction_keeps_the_cloud_s_id_everywhere():
     told = online()
     told.charger.sends("StartTransaction", start())

@@ -9,6 +9,7 @@ import pytest
 
 from edgegw.errors import StoreFault
 from edgegw.runtime.ports import DialRequest
+from edgegw.runtime.replay_rate import ReplayRate
 from tests.control.house import DEADLINE_S, Cloud, House, Wire
 from tests.links.house import eventually
 
@@ -94,3 +95,34 @@ async def test_a_leg_that_opens_while_the_session_starts_over_is_closed(house, m
     assert session.charger.state.charger_up
     asked = charger.calls("Heartbeat", {})
     assert (await house.cloud.wires["CP-1"].hears())[1] == asked
+
+
+async def test_made_up_identities_have_an_end(house, monkeypatch):
+    monkeypatch.setattr("edgegw.runtime.gateway.SESSIONS_MAX", 2)
+    house.cloud.goes_down()
+    await house.connects("CP-1")
+    await house.connects("CP-2")
+    with pytest.raises(AssertionError, match="503"):
+        await house.connects("CP-3")
+    house.gateway.sessions["CP-1"].charger_leg.cut()
+    await house.connects("CP-1")
+
+
+async def test_a_charger_that_flaps_has_one_place_in_the_queue_for_the_cloud():
+    granted = []
+    rate = ReplayRate(1000.0)
+
+    class Charger:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def grant(self) -> None:
+            granted.append(self.name)
+
+    flapping, calm = Charger("flapping"), Charger("calm")
+    for _ in range(5):
+        rate.ask(flapping.grant)
+    rate.ask(calm.grant)
+    await eventually(lambda: "calm" in granted)
+    assert granted == ["flapping", "calm"]
+    rate.close()
