@@ -1,6 +1,6 @@
 """Every exception edgegw raises on purpose, at a glance.
 
-The four faults say whose it is. They are expected: handled, counted, shown. Anything else that
+The faults say whose it is. They are expected: handled, counted, shown. Anything else that
 is raised is a bug in edgegw; the supervisor of the charger it hit rebuilds that session from the
 journal and the others live on.
 """
@@ -14,10 +14,6 @@ class EdgegwError(Exception):
 
 class ConfigFault(EdgegwError):
     """The site file is wrong. The text names file, line, key, value and what is allowed."""
-
-
-class ChargerFault(EdgegwError):
-    """A charger did what it must not. Costs that charger its frame or its connection."""
 
 
 class CloudFault(EdgegwError):
@@ -42,11 +38,3 @@ class StoreLocked(StoreFault):
 
 class StoreNewer(StoreFault):
     """The file was written by a newer edgegw; this one refuses to guess."""
-
-
-class PeerGone(EdgegwError):
-    """The other end of a leg closed before it answered."""
-
-
-class CallTimedOut(EdgegwError):
-    """The charger did not answer a CALL in time."""

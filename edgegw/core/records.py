@@ -139,7 +139,6 @@ class ChargerRecovery(msgspec.Struct, frozen=True, kw_only=True):
     stored_rows_head: tuple[JournalRow, ...] = ()  # every waiting row of lanes 0..2, bounded; none of lane 3
     parked: int = 0
     oldest_stored_at: float | None = None
-    stored_transactions: tuple[str, ...] = ()  # transaction ids that still have waiting rows, bounded
     recent: tuple[JournalRow, ...] = ()  # the last 32 rows of lane 3 in any state: a charger may re-send them
     documents: tuple[Document, ...] = ()
     open_transactions: tuple[TransactionRecord, ...] = ()

@@ -107,6 +107,11 @@ def _start_delivered(
     if isinstance(cloud_id, int):
         effects += state.transactions.bind(local, cloud_id)
         effects += state.transactions.named_by_cloud(row.transaction, str(cloud_id))
+    else:
+        text = (
+            f"{state.identity}: the cloud gave no transaction id for stored StartTransaction {row.message_id}"
+        )
+        effects.append(Noticed("no_transaction_id", f"{text}; what follows goes up with -1"))
     effects += learning.learn_tag(state, call, answer.payload, now)
     return effects + late_refusal.of_start(state, row, answer.payload, now)
 

@@ -14,6 +14,7 @@ from edgegw.wire.timestamps import parse_timestamp
 
 CONNECTOR_MAX = 64  # more than any charging station has
 METER_JUMP_WH_MAX = 10_000_000  # 10 MWh in one transaction: no car takes that
+SEQ_NOS_MAX = 256  # transactions whose Ended never came; the oldest is forgotten
 CLOCK_OFF_MAX_S = 86_400.0  # a charger further off than a day cannot be right
 
 
@@ -91,8 +92,10 @@ def note_seq_no(state: ChargerState, payload: dict[str, Any]) -> None:
     seq_no = payload.get("seqNo")
     if payload.get("eventType") == "Ended":
         state.seq_no.pop(key, None)
-    elif key and _whole(seq_no) and len(state.seq_no) < 256:
+    elif key and _whole(seq_no):
         state.seq_no[key] = seq_no
+        if len(state.seq_no) > SEQ_NOS_MAX:
+            del state.seq_no[next(iter(state.seq_no))]
 
 
 def _whole(value: object) -> TypeGuard[int]:

@@ -82,7 +82,6 @@ class ChargerState:
         "epoch_rows",
         "give_ups",
         "identity",
-        "last_call_id",
         "last_seen_wall",
         "outbox",
         "profile",
@@ -118,7 +117,6 @@ class ChargerState:
         self.replay_retry_at = 0.0  # the stored message ahead waits until then (mono)
         self.seq_no: dict[str, int] = {}  # 2.x: last seqNo per running transaction
         self.last_seen_wall = 0.0
-        self.last_call_id = ""
 
     # --- questions everyone asks -----------------------------------------------------------------
 

@@ -371,8 +371,18 @@ class Gateway(SessionOwner):
 
     def charger_leg_opened(self, session: Session) -> None:
         """Admitted while the cloud was away, or the cloud leg went while the charger shook hands."""
-        if session.wants_cloud:
-            self.keep_cloud(session)
+        if not session.wants_cloud:
+            return
+        if (
+            self._dialler is not None
+            and not self.site.policy.serve_locally
+            and session.charger_leg is not None
+        ):
+            session.charger_leg.close(
+                1001, "the CSMS connection was lost"
+            )  # [cloud] on_loss = "drop_charger"
+            return
+        self.keep_cloud(session)
 
     def cloud_leg_lost(self, session: Session) -> None:
         if session.charger_leg is not None and self.site.policy.serve_locally:

@@ -3,6 +3,8 @@
 Rules of this file:
 - Short pieces, each in a turn of its own: no answer to a charger waits for more than one of them.
 - What waits for the cloud or was refused by it is never deleted, nor is the newest row of a charger.
+- Old rows go by a clock that can be believed: one that has run evenly for a day, or one that never
+  jumped and is near the newest settled row. A clock thrown into the future must not empty the store.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ PRUNE_EVERY_S: Final = 3600.0
 CHUNK_ROWS: Final = 500
 VACUUM_PAGES: Final = 256
 EARLIEST_SANE_S: Final = 1_577_836_800.0  # 2020-01-01: a clock before that was never set
+JUMP_S: Final = 60.0  # more than this against the time that passed is a jump of the wall clock
+EVEN_S: Final = 86_400.0
+NEAR_S: Final = 30 * 86_400.0
 VERIFY_AFTER_S: Final = 10.0  # the first seconds after a start belong to the chargers
 CHECK_BYTES_MAX: Final = 32 * 1024 * 1024  # a file this small is checked whole in 0.15 s
 
@@ -41,6 +46,9 @@ class Caretaker:
         self._checkpoint_due_s = CHECKPOINT_EVERY_S
         self._prune_due_s = VERIFY_AFTER_S
         self._verify_due_s = VERIFY_AFTER_S
+        self._wall: float | None = None
+        self._even_s = 0.0  # for so long the wall clock has not jumped
+        self._jumped = False  # since the start
 
     async def run(self) -> None:
         """The caretaker's task, for life; ends when the store breaks."""
@@ -57,6 +65,7 @@ class Caretaker:
 
     async def tend(self, passed_s: float) -> None:
         """One round. `passed_s` is how long ago the last one was. Raises StoreFault when broken."""
+        self._watch_clock(passed_s)
         self._session.restore_reserve()
         self._checkpoint_due_s -= passed_s
         self._prune_due_s -= passed_s
@@ -68,7 +77,23 @@ class Caretaker:
             await self.verify(whole_file=self._session.directory.sizes()[0] <= CHECK_BYTES_MAX)
         if self._prune_due_s <= 0:
             self._prune_due_s = PRUNE_EVERY_S
-            await self.prune(self._session.wall())
+            now = self._session.wall()
+            if await self._believes(now):
+                await self.prune(now)
+
+    def _watch_clock(self, passed_s: float) -> None:
+        wall = self._session.wall()
+        if self._wall is not None and abs(wall - self._wall - passed_s) > JUMP_S:
+            self._even_s, self._jumped = 0.0, True
+        else:
+            self._even_s += passed_s
+        self._wall = wall
+
+    async def _believes(self, now: float) -> bool:
+        if self._even_s >= EVEN_S:
+            return True
+        ((newest,),) = await self._session.fetch(statements.NEWEST_SETTLED)
+        return not self._jumped and newest is not None and abs(now - newest) <= NEAR_S
 
     async def checkpoint(self) -> None:
         self._checkpoint_due_s = CHECKPOINT_EVERY_S

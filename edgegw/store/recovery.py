@@ -18,7 +18,6 @@ from edgegw.store.session import Session
 HEAD_ROWS_MAX: Final = 2000  # of lanes 0..2 of one charger: more than `core.outbox` ever lets wait
 RECENT_ROWS: Final = 32  # of lane 3 of one charger: it may send them again
 ENDED_MAX: Final = 16  # finished transactions of one charger: it may end them again
-STORED_TRANSACTIONS_MAX: Final = 1000  # of one charger
 LANES: Final = frozenset(lane.value for lane in Lane)
 
 
@@ -30,7 +29,6 @@ class _Found:
     head: list[JournalRow] = field(default_factory=list)
     parked: int = 0
     oldest: float | None = None
-    transactions: list[str] = field(default_factory=list)
     recent: list[JournalRow] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     running: list[TransactionRecord] = field(default_factory=list)
@@ -45,7 +43,6 @@ class _Found:
             stored_rows_head=tuple(self.head),
             parked=self.parked,
             oldest_stored_at=self.oldest,
-            stored_transactions=tuple(self.transactions),
             recent=tuple(self.recent),
             documents=tuple(self.documents),
             open_transactions=tuple(self.running),
@@ -62,7 +59,6 @@ async def recover(session: Session, reader: Reader, only: str | None = None) -> 
     found: defaultdict[str, _Found] = defaultdict(_Found)
     site: list[Document] = []
     await _counts(session, found)
-    await _stored_transactions(session, found)
     for charger, about in found.items():
         if only not in (None, charger):
             continue
@@ -92,13 +88,6 @@ async def _counts(session: Session, found: defaultdict[str, _Found]) -> None:
         about.oldest = oldest if about.oldest is None else min(about.oldest, oldest)
     for name, count in await session.fetch(statements.COUNT_PARKED):
         found[_text(name)].parked = count
-
-
-async def _stored_transactions(session: Session, found: defaultdict[str, _Found]) -> None:
-    for name, transaction in await session.fetch(statements.STORED_TRANSACTIONS):
-        ids = found[_text(name)].transactions
-        if len(ids) < STORED_TRANSACTIONS_MAX:
-            ids.append(_text(transaction))
 
 
 def _text(value: bytes) -> str:

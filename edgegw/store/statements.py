@@ -114,11 +114,6 @@ COUNT_STORED: Final = (
 COUNT_PARKED: Final = (
     "SELECT charger, count(*) FROM journal INDEXED BY journal_parked WHERE state = 'parked' GROUP BY charger"
 )
-STORED_TRANSACTIONS: Final = (
-    "SELECT charger, transaction_id FROM journal INDEXED BY journal_stored"
-    " WHERE state = 'stored' AND lane = 3 AND transaction_id > '' GROUP BY charger, transaction_id"
-    " ORDER BY charger, min(seq)"
-)
 COUNTS: Final = (
     "SELECT (SELECT count(*) FROM journal INDEXED BY journal_stored WHERE state = 'stored'),"
     " (SELECT count(*) FROM journal INDEXED BY journal_parked WHERE state = 'parked'),"
@@ -188,3 +183,7 @@ SET_META: Final = (
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 )
 GET_META: Final = "SELECT value FROM meta WHERE key = ?"
+
+NEWEST_SETTLED: Final = (
+    "SELECT max(settled_at) FROM journal INDEXED BY journal_settled WHERE state IN ('delivered', 'recorded')"
+)

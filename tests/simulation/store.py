@@ -112,7 +112,6 @@ class Disk:
         stored = [row for row in rows if row.state is RowState.STORED]
         lanes = {row.lane for row in stored}
         mark = self.marks.get(name, (0, 0))
-        waiting = [row.transaction for row in stored if row.lane is Lane.TRANSACTION and row.transaction]
         return ChargerRecovery(
             charger=name,
             seq_last=max((mark[0], *(row.seq for row in rows))),
@@ -123,7 +122,6 @@ class Disk:
             ),
             parked=sum(row.state is RowState.PARKED for row in rows),
             oldest_stored_at=min((row.received_at for row in stored), default=None),
-            stored_transactions=tuple(dict.fromkeys(waiting)),
             recent=tuple([row for row in rows if row.lane is Lane.TRANSACTION][-32:]),
             documents=tuple(d for (c, _, _), d in self.documents.items() if c == name),
             open_transactions=tuple(r for (c, _), r in self.transactions.items() if c == name and r.running),

@@ -260,7 +260,6 @@ async def test_recovery_knows_everything_but_the_rows_of_the_long_lane(tmp_path)
     assert (one.charger, one.seq_last, one.epoch_last, one.parked) == ("CP1", 6, 3, 1)
     assert one.stored == {Lane.BOOT: 1, Lane.STATUS: 1, Lane.TRANSACTION: 2}
     assert [r.lane for r in one.stored_rows_head] == [Lane.BOOT, Lane.STATUS]
-    assert one.stored_transactions == ("0", "77")
     assert one.oldest_stored_at == NOW + 1 / 8
     assert [d.value for d in two.documents] == [b"[]"]
     assert [r.id for r in three.open_transactions] == ["9"]
