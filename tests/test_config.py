@@ -428,3 +428,14 @@ def test_adopting_other_clouds_needs_the_address_of_this_box():
     cloud = '[cloud]\nurl = "ws://127.0.0.1:9/x"\nmoves = "adopt"\n'
     with pytest.raises(SiteFileFault, match=r"\[chargers\] public_url: is required when \[cloud\] moves"):
         config.loads(MINIMAL + cloud)
+
+
+def test_check_opens_the_files_that_run_would_open(tmp_path: Path):
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef0123")
+    token.chmod(0o644)
+    file = tmp_path / "site.toml"
+    file.write_text(MINIMAL + f'[control]\nlisten = "127.0.0.1:0"\ntoken_file = "{token}"\n')
+    done = CliRunner().invoke(edgegw, ["check", "--config", str(file)])
+    assert done.exit_code == 2
+    assert f"chmod 600 {token}" in done.stderr

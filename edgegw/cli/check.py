@@ -11,7 +11,10 @@ from typing import NoReturn
 import click
 
 from edgegw import config, units
-from edgegw.config_text import SiteFileFault
+from edgegw.config_text import Complaint, SiteFileFault
+from edgegw.control import doors
+from edgegw.errors import ConfigFault
+from edgegw.links import tls
 
 
 @click.command()
@@ -28,6 +31,10 @@ def check(file: Path, as_json: bool) -> None:
         site = config.load(file)
     except SiteFileFault as fault:
         _refuse(file, fault, as_json)
+    try:
+        _open_files(site)
+    except ConfigFault as fault:
+        _refuse(file, SiteFileFault((Complaint(str(file), 0, "", "", str(fault)),)), as_json)
     warnings = config.warnings(site)
     if as_json:
         facts = {"ok": True, "file": str(file), "site": site.site.id, "complaints": [], "warnings": warnings}
@@ -36,6 +43,17 @@ def check(file: Path, as_json: bool) -> None:
     for warning in warnings:
         click.echo(f"{file}: warning: {warning}", err=True)
     click.echo(f"{file}: ok: {summary(site)}")
+
+
+def _open_files(site: config.SiteConfig) -> None:
+    """What `run` would refuse at its start: keys, certificates, the token. Raises ConfigFault."""
+    chargers, cloud, control = site.chargers, site.cloud, site.control
+    if chargers.tls_certificate is not None and chargers.tls_key is not None:
+        tls.server_context([tls.CertificateFiles(chargers.tls_certificate, chargers.tls_key)])
+    if cloud is not None and cloud.ca_file is not None:
+        tls.client_context(cloud.ca_file)
+    if control.token_file is not None:
+        doors.read_token(control.token_file)
 
 
 def _refuse(file: Path, fault: SiteFileFault, as_json: bool) -> NoReturn:
