@@ -6,9 +6,20 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 DEMO = (sys.executable, "-m", "edgegw", "demo", "--plain", "--chargers", "3", "--pace", "0.1")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short one: the path of a Unix socket has 107 bytes, and pytest's own folders are long."""
+    with tempfile.TemporaryDirectory(prefix="dm") as name:
+        yield Path(name)
 
 
 async def _start(folder: Path) -> asyncio.subprocess.Process:
@@ -33,23 +44,23 @@ def _processes_that_name(folder: Path) -> list[str]:
     return found
 
 
-async def test_the_demo_ends_with_ledgers_that_agree(tmp_path: Path):
-    demo = await _start(tmp_path)
+async def test_the_demo_ends_with_ledgers_that_agree(folder: Path):
+    demo = await _start(folder)
     out, err = await asyncio.wait_for(demo.communicate(), 100)
     assert demo.returncode == 0, err.decode()
     assert "kill -9" in out.decode()
     assert "the ledgers agree" in out.decode()
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(folder) == []
 
 
-async def test_ctrl_c_leaves_nothing_running(tmp_path: Path):
-    demo = await _start(tmp_path)
+async def test_ctrl_c_leaves_nothing_running(folder: Path):
+    demo = await _start(folder)
     assert demo.stdout is not None
-    while b"dial the gateway" not in await asyncio.wait_for(demo.stdout.readline(), 60):
-        pass
-    assert _processes_that_name(tmp_path)
+    while b"dial the gateway" not in (line := await asyncio.wait_for(demo.stdout.readline(), 60)):
+        assert line, "it ended before the story began"
+    assert _processes_that_name(folder)
     os.killpg(demo.pid, signal.SIGINT)
     _, err = await asyncio.wait_for(demo.communicate(), 30)
     assert demo.returncode == 130, err.decode()
-    assert _processes_that_name(tmp_path) == []
-    assert os.listdir(tmp_path) == []
+    assert _processes_that_name(folder) == []
+    assert os.listdir(folder) == []
