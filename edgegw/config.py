@@ -10,234 +10,80 @@ Rules of this file:
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from edgegw import units
+from edgegw.config_power import Balancing, Circuit, Connector, Meter, Schedule, check_power, time_zone
 from edgegw.config_text import SiteFileFault, complaint_from, parse_toml, read_text
+from edgegw.config_values import (
+    AS_TUPLE,
+    AbsolutePath,
+    Address,
+    Identity,
+    ReadableFile,
+    Table,
+    TagStatus,
+    about,
+    absolute_path,
+    all_different,
+    cloud_url,
+    distinct_tags,
+    duration,
+    is_loopback,
+    listen_address,
+    matches,
+    size,
+    socket_path,
+)
 
-UNIX_SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux holds 108 with its closing zero
-IDENTITY_CHARACTERS_MAX = 48  # OCPP 2.0.1 part 2, ChargingStation identity; 1.6 sets no limit
 DAY_S = 86_400.0
 MIB = 1024 * 1024
 
-# OCPP 2.x identifierString and the space some 1.6 chargers carry. Never ":": a Basic user name ends at it.
-_IDENTITY = re.compile(r"[A-Za-z0-9*\-_=+|@.]([A-Za-z0-9*\-_=+|@. ]*[A-Za-z0-9*\-_=+|@.])?", re.ASCII)
 _SITE_ID = re.compile(r"[A-Za-z0-9_-]{1,48}", re.ASCII)
 _URL_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?", re.ASCII)
-_LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9][A-Za-z0-9.-]*)):([0-9]{1,5})", re.ASCII)
-
-
-class Address(NamedTuple):
-    """Where to listen. `host` without brackets; port 0 lets the system choose."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        return _is_loopback(self.host)
-
-
-# --- kinds of values ------------------------------------------------------------------------------
-
-
-def _duration(minimum: str, maximum: str) -> BeforeValidator:
-    return _quantity(units.parse_duration, units.DURATION_ALLOWED, minimum, maximum)
-
-
-def _size(minimum: str, maximum: str) -> BeforeValidator:
-    return _quantity(units.parse_size, units.SIZE_ALLOWED, minimum, maximum)
-
-
-def _quantity(parse: Callable[[str], float], allowed: str, minimum: str, maximum: str) -> BeforeValidator:
-    low, high = parse(minimum), parse(maximum)
-
-    def validate(value: object) -> float:
-        if not isinstance(value, str):
-            raise ValueError(f"must be {allowed}, in quotes")
-        number = parse(value)
-        if not low <= number <= high:
-            raise ValueError(f'must be between "{minimum}" and "{maximum}"')
-        return number
-
-    return BeforeValidator(validate)
-
-
-def _listen(value: object) -> Address:
-    match = _LISTEN.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError('must be "host:port", such as "0.0.0.0:9000" for every address or "[::1]:9000"')
-    host, port = match[1] or match[2], int(match[3])
-    if port > 65535:
-        raise ValueError("the port must be between 0 and 65535")
-    if match[1]:
-        ipaddress.IPv6Address(host)  # its ValueError names what is wrong
-    return Address(host, port)
-
-
-def _path(value: object, info: ValidationInfo) -> Path:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ValueError("must be a path in quotes")
-    return Path(os.path.normpath(_folder(info) / value))
-
-
-def _folder(info: ValidationInfo) -> Path:
-    return Path(info.context["folder"]) if info.context else Path.cwd()
-
-
-def _readable_file(value: object, info: ValidationInfo) -> Path:
-    path = _path(value, info)
-    try:
-        with path.open("rb") as file:
-            content = file.read(1)
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}; must be an existing file") from None
-    if not content:
-        raise ValueError("is empty; must be a file with content")
-    return path
-
-
-def _socket_path(path: Path) -> Path:
-    length = len(os.fsencode(path))
-    if length > UNIX_SOCKET_PATH_BYTES_MAX:
-        raise ValueError(
-            f"is {length} bytes long as {path}; a Unix socket allows {UNIX_SOCKET_PATH_BYTES_MAX}: "
-            "set [control] socket to a shorter path"
-        )
-    return path
-
-
-def _matches(pattern: re.Pattern[str], text: str) -> AfterValidator:
-    def validate(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise ValueError(text)
-        return value
-
-    return AfterValidator(validate)
-
-
-def _identity(value: str) -> str:
-    if ":" in value:
-        raise ValueError('must not contain ":" (OCPP 2.x; it ends a user name in Basic authentication)')
-    if len(value) > IDENTITY_CHARACTERS_MAX or not _IDENTITY.fullmatch(value):
-        raise ValueError(
-            f"must be 1 to {IDENTITY_CHARACTERS_MAX} of A-Z a-z 0-9 * - _ = + | @ . and inner spaces"
-        )
-    return value
-
-
-def _all_different(value: object) -> frozenset[str]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError("must be a list of identities in quotes, such as ['CP-1', 'CP-2']".replace("'", '"'))
-    if twice := sorted(item for item, count in Counter(value).items() if count > 1):
-        raise ValueError(f"names {', '.join(twice)} more than once")
-    return frozenset(value)
-
-
-def _cloud_url(value: str) -> str:
-    if value != value.strip() or not value.isascii() or any(c <= " " for c in value):
-        raise ValueError("must be plain ASCII without spaces")
-    try:
-        url = urlsplit(value)
-        port = url.port
-    except ValueError as error:
-        raise ValueError(f"is not a URL: {error}") from None
-    if url.scheme not in ("ws", "wss") or not url.hostname or port == 0:
-        raise ValueError('must be "ws://host[:port]/path" or "wss://..."; the identity is appended to it')
-    if "?" in value or "#" in value:
-        raise ValueError(
-            'must have no query ("?") and no fragment ("#"); the identity is appended to the path'
-        )
-    if "@" in url.netloc:
-        raise ValueError("must carry no user name or password: the charger's own are passed on")
-    return value.rstrip("/")
-
-
-def _tags(tags: dict[str, str]) -> dict[str, str]:
-    seen: dict[str, str] = {}
-    for tag in tags:
-        if not 1 <= len(tag) <= 255 or tag != tag.strip():
-            raise ValueError(f'the tag "{tag}" must have 1 to 255 characters and no space at its ends')
-        # OCPP 1.6 idTag and 2.x idToken are case-insensitive
-        if (other := seen.setdefault(tag.casefold(), tag)) != tag:
-            raise ValueError(f'the tags "{other}" and "{tag}" are the same one: case does not count')
-    return tags
-
-
-TagStatus = Literal["Accepted", "Blocked", "Expired", "Invalid"]
-AbsolutePath = Annotated[Path, BeforeValidator(_path)]
-ReadableFile = Annotated[Path, BeforeValidator(_readable_file)]
-Identity = Annotated[str, AfterValidator(_identity)]
 
 
 # --- the tables -----------------------------------------------------------------------------------
 
 
-def _toml_key(attribute: str) -> str:
-    return attribute.removesuffix("_per_s").removesuffix("_s").removesuffix("_bytes")
-
-
-class Table(BaseModel):
-    """What every table of the site file shares: frozen, strict types, no unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", alias_generator=_toml_key, allow_inf_nan=False
-    )
-
-
 class Site(Table):
     """`[site]`"""
 
-    id: Annotated[str, _matches(_SITE_ID, "must be 1 to 48 of A-Z a-z 0-9 _ -")] = Field(
+    id: Annotated[str, matches(_SITE_ID, "must be 1 to 48 of A-Z a-z 0-9 _ -")] = Field(
         description='a short name of this site, such as id = "depot-1"'
     )
     name: str = Field(default="", max_length=200)
+    timezone: Annotated[str, AfterValidator(time_zone)] = "UTC"  # of schedules and 2.1 useLocalTime
 
 
 class Chargers(Table):
     """`[chargers]`: the side that chargers dial."""
 
-    listen: Annotated[Address, BeforeValidator(_listen)] = Field(
+    listen: Annotated[Address, BeforeValidator(listen_address)] = Field(
         description='where chargers dial in, such as listen = "0.0.0.0:9000"'
     )
     # Kept without a closing slash: "" when the identity follows the host at once.
     path: Annotated[
         str,
-        _matches(_URL_PATH, 'must begin with "/" and hold only A-Z a-z 0-9 . _ ~ - between slashes'),
+        matches(_URL_PATH, 'must begin with "/" and hold only A-Z a-z 0-9 . _ ~ - between slashes'),
         AfterValidator(lambda path: path.rstrip("/")),
     ] = "/ocpp"
     # What a charger must dial to reach this box; given to a charger whose CSMS address the cloud changes.
-    public_url: Annotated[str, AfterValidator(_cloud_url)] | None = None
+    public_url: Annotated[str, AfterValidator(cloud_url)] | None = None
     unknown: Literal["accept", "refuse"] = "refuse"
-    known: Annotated[frozenset[Identity], BeforeValidator(_all_different)] = frozenset()
+    known: Annotated[frozenset[Identity], BeforeValidator(all_different)] = frozenset()
     missing_subprotocol: Literal["refuse", "ocpp1.6", "ocpp2.0.1", "ocpp2.1"] = "refuse"
-    max_message_bytes: Annotated[int, _size("64 KiB", "64 MiB")] = 4 * MIB
-    handshake_timeout_s: Annotated[float, _duration("1 s", "2 min")] = 10.0
-    ping_interval_s: Annotated[float, _duration("1 s", "1 h")] = 20.0
-    answer_timeout_s: Annotated[float, _duration("1 s", "10 min")] = 30.0
-    heartbeat_interval_s: Annotated[float, _duration("10 s", "1 day")] = 300.0
+    max_message_bytes: Annotated[int, size("64 KiB", "64 MiB")] = 4 * MIB
+    handshake_timeout_s: Annotated[float, duration("1 s", "2 min")] = 10.0
+    ping_interval_s: Annotated[float, duration("1 s", "1 h")] = 20.0
+    answer_timeout_s: Annotated[float, duration("1 s", "10 min")] = 30.0
+    heartbeat_interval_s: Annotated[float, duration("10 s", "1 day")] = 300.0
     max_connections: int = Field(default=2000, ge=1, le=100_000)
     tls_certificate: ReadableFile | None = None
     tls_key: ReadableFile | None = None
@@ -246,32 +92,32 @@ class Chargers(Table):
     def _both_tls_files(self) -> Chargers:
         if (self.tls_certificate is None) != (self.tls_key is None):
             given, other = ("tls_key", "tls_certificate") if self.tls_key else ("tls_certificate", "tls_key")
-            raise _about(other, f"is required when {given} is set (set both or none)")
+            raise about(other, f"is required when {given} is set (set both or none)")
         return self
 
 
 class Cloud(Table):
     """`[cloud]`: the operator's CSMS. Without this table the box is the CSMS."""
 
-    url: Annotated[str, AfterValidator(_cloud_url)] = Field(
+    url: Annotated[str, AfterValidator(cloud_url)] = Field(
         description='the CSMS without the identity, such as url = "wss://csms.example/ocpp"'
     )
     on_loss: Literal["serve_locally", "drop_charger"] = "serve_locally"
-    answer_timeout_s: Annotated[float, _duration("100 ms", "5 min")] = 20.0
+    answer_timeout_s: Annotated[float, duration("100 ms", "5 min")] = 20.0
     replay_rate_per_s: float = Field(
         default=10.0, ge=0, le=100_000
     )  # messages of the whole site; 0: unlimited
     connect_rate_per_s: float = Field(default=2.0, ge=0, le=100_000)  # dials of the whole site; 0: unlimited
-    connect_timeout_s: Annotated[float, _duration("1 s", "2 min")] = 10.0
+    connect_timeout_s: Annotated[float, duration("1 s", "2 min")] = 10.0
     # OCPP 2.x part 4, 5.4: RetryBackOffWaitMinimum, ...RandomRange, ...RepeatTimes
-    retry_wait_minimum_s: Annotated[float, _duration("100 ms", "1 h")] = 2.0
-    retry_random_range_s: Annotated[float, _duration("0 s", "1 h")] = 2.0
+    retry_wait_minimum_s: Annotated[float, duration("100 ms", "1 h")] = 2.0
+    retry_random_range_s: Annotated[float, duration("0 s", "1 h")] = 2.0
     retry_repeat_times: int = Field(default=2, ge=0, le=20)
-    ping_interval_s: Annotated[float, _duration("1 s", "1 h")] = 30.0
-    max_message_bytes: Annotated[int, _size("64 KiB", "64 MiB")] = 8 * MIB
+    ping_interval_s: Annotated[float, duration("1 s", "1 h")] = 30.0
+    max_message_bytes: Annotated[int, size("64 KiB", "64 MiB")] = 8 * MIB
     ca_file: ReadableFile | None = None
     message_attempts: int = Field(default=3, ge=1, le=1000)  # OCPP 1.6 TransactionMessageAttempts
-    message_retry_interval_s: Annotated[float, _duration("0 s", "1 day")] = 60.0
+    message_retry_interval_s: Annotated[float, duration("0 s", "1 day")] = 60.0
     replay_boot: Literal["if_changed", "always"] = "if_changed"
     moves: Literal["refuse", "adopt"] = "refuse"
 
@@ -282,8 +128,8 @@ class Authorization(Table):
     mode: Literal["cloud_first", "local_first", "local_only"] = "cloud_first"
     unknown_tags: Literal["accept", "refuse"] = "refuse"
     site_cache: bool = False
-    cache_lifetime_s: Annotated[float, _duration("1 min", "3650 days")] = 14 * DAY_S
-    tags: Annotated[Mapping[str, TagStatus], AfterValidator(_tags)] = Field(default_factory=dict)
+    cache_lifetime_s: Annotated[float, duration("1 min", "3650 days")] = 14 * DAY_S
+    tags: Annotated[Mapping[str, TagStatus], AfterValidator(distinct_tags)] = Field(default_factory=dict)
     one_transaction_per_tag: bool = False
 
 
@@ -293,25 +139,25 @@ class Store(Table):
     directory: AbsolutePath = Field(
         description='where the journal lives, such as directory = "/var/lib/edgegw"'
     )
-    retention_s: Annotated[float, _duration("1 day", "36500 days")] = 400 * DAY_S
-    reserve_bytes: Annotated[int, _size("1 MiB", "16 GiB")] = 16 * MIB
+    retention_s: Annotated[float, duration("1 day", "36500 days")] = 400 * DAY_S
+    reserve_bytes: Annotated[int, size("1 MiB", "16 GiB")] = 16 * MIB
 
 
 class Control(Table):
     """`[control]`: the local API."""
 
-    socket: Annotated[Path, BeforeValidator(_path), AfterValidator(_socket_path)]
-    listen: Annotated[Address, BeforeValidator(_listen)] | None = None
+    socket: Annotated[Path, BeforeValidator(absolute_path), AfterValidator(socket_path)]
+    listen: Annotated[Address, BeforeValidator(listen_address)] | None = None
     token_file: ReadableFile | None = None
 
     @model_validator(mode="after")
     def _loopback_with_token(self) -> Control:
         if self.listen is not None and not self.listen.is_loopback:
-            raise _about(
+            raise about(
                 "listen", "must be a loopback address such as 127.0.0.1:9001: use ssh or a proxy from afar"
             )
         if self.listen is not None and self.token_file is None:
-            raise _about("token_file", "is required when listen is set")
+            raise about("token_file", "is required when listen is set")
         return self
 
 
@@ -332,12 +178,22 @@ class SiteConfig(Table):
     store: Store = Field(description='write [store] and directory = "..."')
     control: Control
     log: Log = Log()
+    balancing: Balancing = Balancing()
+    meter: Annotated[tuple[Meter, ...], AS_TUPLE] = ()
+    circuit: Annotated[tuple[Circuit, ...], AS_TUPLE] = ()
+    connector: Annotated[tuple[Connector, ...], AS_TUPLE] = ()
+    schedule: Annotated[tuple[Schedule, ...], AS_TUPLE] = ()
 
     @model_validator(mode="after")
     def _adopting_needs_an_address(self) -> SiteConfig:
         if self.cloud is not None and self.cloud.moves == "adopt" and not self.chargers.public_url:
             text = 'is required when [cloud] moves = "adopt", such as public_url = "ws://10.0.0.5:9000/ocpp"'
-            raise _about(("chargers", "public_url"), text)
+            raise about(("chargers", "public_url"), text)
+        return self
+
+    @model_validator(mode="after")
+    def _power_fits(self) -> SiteConfig:
+        check_power(self.meter, self.circuit, self.connector, self.schedule, self.balancing)
         return self
 
     @model_validator(mode="before")
@@ -386,21 +242,10 @@ def warnings(config: SiteConfig) -> list[str]:
             )
     if cloud is not None:
         url = urlsplit(cloud.url)
-        if url.scheme == "ws" and not _is_loopback(url.hostname or ""):
+        if url.scheme == "ws" and not is_loopback(url.hostname or ""):
             found.append(
                 f"[cloud] url = {cloud.url} is not encrypted: charger passwords cross the line in the clear"
             )
     if (token := config.control.token_file) is not None and token.stat().st_mode & 0o077:
         found.append(f"[control] token_file = {token} can be read by other users: run chmod 600 {token}")
     return found
-
-
-def _about(key: str | tuple[str, ...], text: str) -> PydanticCustomError:
-    return PydanticCustomError("about_key", "{text}", {"key": key, "text": text})
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.casefold() == "localhost"

@@ -16,6 +16,7 @@ import pwd
 import re
 import stat
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,6 +34,7 @@ FILE_BYTES_MAX = 4 * 1024 * 1024  # 20,000 identities and as many tags are 1 MiB
 VALUE_SHOWN_MAX = 60  # characters; a line of a terminal has to hold the rest too
 
 _HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
+_LIST_HEADER = re.compile(r"\s*\[\[\s*([^\[\]]+?)\s*\]\]\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _PART = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
 _TOML_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
@@ -140,15 +142,25 @@ def _user_name(uid: int) -> str:
 
 @lru_cache(maxsize=1)  # every complaint about one file asks again
 def key_lines(text: str) -> dict[KeyPath, int]:
-    """Line of every table header and key: {("chargers",): 3, ("chargers", "listen"): 4, ...}."""
+    """Line of every table header and key: {("chargers",): 3, ("chargers", "listen"): 4, ...}.
+
+    The second `[[circuit]]` is ("circuit", 1).
+    """
     lines: dict[KeyPath, int] = {}
     table: KeyPath = ()
+    counts: Counter[KeyPath] = Counter()
     quotes = ""  # inside a multi-line string: what ends it
     for number, line in enumerate(text.splitlines(), start=1):
         if quotes:
             quotes = "" if quotes in line else quotes
             continue
-        if header := _HEADER.match(line):
+        if header := _LIST_HEADER.match(line):
+            name = _parts(header[1])
+            table = (*name, counts[name])
+            counts[name] += 1
+            lines.setdefault(name, number)
+            lines.setdefault(table, number)
+        elif header := _HEADER.match(line):
             table = _parts(header[1])
             lines.setdefault(table, number)
         elif key := _KEY.match(line):
@@ -181,10 +193,15 @@ def line_of_item(text: str, path: KeyPath, item: str) -> int:
 
 
 def key_name(path: KeyPath) -> str:
-    """("authorization", "tags", "A") -> "[authorization] tags.A"; list indexes are left out."""
+    """("authorization", "tags", "A") -> "[authorization] tags.A".
+
+    Of a list of tables: ("circuit", 1, "fuse") -> "[[circuit]] fuse".
+    """
     names = [str(part) for part in path if isinstance(part, str)]
     if not names:
         return ""
+    if len(path) > 1 and isinstance(path[1], int):
+        return " ".join(filter(None, (f"[[{names[0]}]]", ".".join(names[1:]))))
     return " ".join(filter(None, (f"[{names[0]}]", ".".join(names[1:]))))
 
 
@@ -216,11 +233,21 @@ def complaint_from(error: ErrorDetails, *, file: Path, text: str, root: type[Bas
         words = _words(error)
     value = error["input"]
     if "key" in context and isinstance(value, Mapping):
-        value = value.get(path[-1], {})
+        value = _value_at(value, path[len(error["loc"]) :])
     shown = "" if isinstance(value, Mapping) else show_value(value)
     item = path and isinstance(path[-1], int) and isinstance(value, str)
     line = line_of_item(text, path, str(value)) if item else line_of(text, path)
     return Complaint(str(file), line, key_name(path), shown, words)
+
+
+def _value_at(value: Any, path: KeyPath) -> Any:
+    """What stands at `path` in the file; an empty table where nothing does."""
+    for part in path:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return {}
+    return value
 
 
 def _words(error: ErrorDetails) -> str:
@@ -256,6 +283,8 @@ def _model_at(root: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     """The model of a table, through optional ones; None when the path leads elsewhere."""
     model = root
     for part in path:
+        if isinstance(part, int):
+            continue  # a list has the model of its items
         field = _keys(model).get(str(part))
         inner = field.annotation if field else None
         options = [inner, *getattr(inner, "__args__", ())]
