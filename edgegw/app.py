@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from edgegw import __version__, logs
+from edgegw import __version__, app_power, logs
 from edgegw.config import SiteConfig
 from edgegw.core.authorization import TokenPolicy
+from edgegw.core.load_control import LoadControl
+from edgegw.core.records import Recovery
 from edgegw.core.site import Policy, Site
 from edgegw.links import tls
 from edgegw.links.charger_server import ChargerServer, ServerSettings
@@ -31,13 +33,15 @@ from edgegw.links.rate import DialGate, LoginLimiter
 from edgegw.links.sockets import join_host_port
 from edgegw.links.websocket import LegSettings
 from edgegw.runtime.backoff import BackoffSettings
-from edgegw.runtime.gateway import Gateway, GatewaySettings
+from edgegw.runtime.cloud_way import GatewaySettings
+from edgegw.runtime.gateway import Gateway
 from edgegw.store.journal import Journal
 from edgegw.store.session import StoreAlarm
 from edgegw.wire.versions import Version
 
 if TYPE_CHECKING:
     from edgegw.control.server import ControlServer
+    from edgegw.meters.poller import MeterPoller
 
 log = logging.getLogger("edgegw")
 
@@ -111,6 +115,7 @@ class App:
         self.gateway: Gateway
         self.journal: Journal
         self.addresses: list[tuple[str, int]] = []
+        self._pollers: list[MeterPoller] = []
 
     async def start(self) -> None:
         config = self.config
@@ -122,7 +127,7 @@ class App:
             on_alarm=self._store_alarm,
             on_broken=self._store_broken,
         )
-        site = Site(policy_from(config), lambda: str(uuid.uuid4()))
+        site = Site(policy_from(config), lambda: str(uuid.uuid4()), app_power.policy_from(config))
         self._client = self._cloud_client()
         turns = DialGate(config.cloud.connect_rate_per_s) if config.cloud is not None else None
         self.gateway = Gateway(
@@ -130,9 +135,23 @@ class App:
         )
         for alarm in self._early_alarms:
             self._store_alarm(alarm)
-        self.gateway.recover(await self.journal.recover())
+        recovery = await self.journal.recover()
+        self.gateway.recover(recovery)
+        self._balance(recovery)
         self._server = ChargerServer(self.gateway, self._server_settings(), self._wheel)
         self.addresses = await self._server.start(*config.chargers.listen, tls=self._charger_tls())
+
+    def _balance(self, recovery: Recovery) -> None:
+        """Meters and the loop that steers; before the door opens, so that nobody charges unwatched."""
+        if not self.config.connector:
+            return
+        control = LoadControl(
+            app_power.plan_from(self.config), app_power.limits_from(self.config, recovery.documents)
+        )
+        load = self.gateway.balance(control, tuple(meter.name for meter in self.config.meter))
+        self._pollers = app_power.pollers_from(self.config, load.on_reading, load.on_trouble)
+        for poller in self._pollers:
+            poller.start()
 
     def _cloud_client(self) -> CloudClient | None:
         cloud = self.config.cloud
@@ -190,6 +209,8 @@ class App:
             await self._control.stop()
         if self._server is not None:
             await self._server.stop(timeout_s=2.0)
+        for poller in self._pollers:
+            await poller.stop()
         if hasattr(self, "gateway"):
             await self.gateway.stop()
         if self._client is not None:

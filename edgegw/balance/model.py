@@ -34,6 +34,9 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True):
     # a circuit without a meter it is always subtracted.
     reserve_a: float = 0.0
     unbalance_a: float = INFINITE  # most by which two phases may differ through the chargers
+    # What solar or a battery behind its meter may feed at most, per phase. Without it a meter that shows less
+    # than the chargers draw is not believed; with it up to so much is lent to the chargers.
+    feed_in_a: float = 0.0
 
 
 class Connector(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,13 +158,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What is one for the whole site; seconds and amps. The defaults are tested in simulation only."""
 
     nominal_v: float = 230.0
-    stale_after_s: float = 12.0
+    # The meter.
+    stale_after_s: float = 12.0  # then the installer's reserve is what the building draws
+    stale_admit_after_s: float = 60.0  # silent so long: cars may start again, on what the reserve leaves
+    base_window_s: float = 9.0  # the building counts with its highest load of so long
+    quantile: float = 0.95  # a car may start when its minimum fits so much of the last `history_s`
+    history_s: float = 1800.0
+    sample_every_s: float = 15.0
+    # What a limit does to a car.
+    effect_down_s: float = 10.0  # a lower limit has shown by then, at the meter too
+    effect_up_s: float = 12.0
+    settled_s: float = 20.0  # unchanged so long: what it draws is what it takes
+    refuses_below_a: float = 8.0  # cars that do not charge at 6 A charge here
+    # Who charges and who waits.
     min_on_s: float = 600.0
     min_off_s: float = 300.0
-    rotation_s: float = 900.0
+    rotation_s: float = 900.0  # a turn, when others wait that got less
+    rotation_ahead_wh: float = 700.0  # by so much less per weight
+    rotation_pauses: int = 3
+    starved_wh: float = 100.0  # a car that got less has waited for its first turn: min_on_s is a turn then
+    starved_ahead_wh: float = 200.0
+    starved_pauses: int = 5
+    swap_every_s: float = 60.0
+    admit_spare_a: float = 1.0
+    # Unused on all rows of a car for idle_room_s: it may start whatever the history says.
+    idle_room_a: float = 8.0
+    idle_room_s: float = 60.0
+    overload_tolerance_s: float = 9.0  # above the limit with only minima left: then one car is paused
+    pause_every_s: float = 3.0
+    overload_ratio: float = 1.2  # above so much of the limit nobody waits
+    # How limits move.
     up_hold_s: float = 9.0
     up_step_a: float = 2.0
-    overload_tolerance_s: float = 9.0  # above the limit with only minima left: then one car is paused
+    served_wh: float = 5000.0  # a car that had so much per weight weighs half when shares are made
+    rebalance_every_s: float = 90.0  # who is so far above its share makes room for who is so far below
+    rebalance_a: float = 3.0
+    shed_above_a: float = 0.5  # over its budget by more: shed
 
 
 def watts(limit_a: float, phases: int, nominal_v: float) -> float:

@@ -1,7 +1,8 @@
 """Charging profiles, one shape for OCPP 1.6, 2.0.1 and 2.1.
 
-Rules of this file: data only. Parsing and the rules on what may be set are in `balance.profile_book`, what a
-set of profiles comes to at an instant is in `balance.composite`. Wall clock seconds since 1970 throughout.
+Rules of this file: data only. Reading them from the wire is in `balance.profile_parsing`, which may stand
+beside which in `balance.profile_book`, what one allows at an instant in `balance.profile_timing`, what a set
+comes to in `balance.composite`. Wall clock seconds since 1970 throughout.
 """
 
 from __future__ import annotations
@@ -49,6 +50,12 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     min_rate: float | None = None
     # 2.1 useLocalTime: `start` is wall time of the site, not UTC; recurring follows the local clock
     local_time: bool = False
+    # 2.1 randomizedDelay: every period but the first begins up to so much later, another delay per
+    # transaction
+    random_delay_s: float = 0.0
+    # 2.1 limitAtSoC: from this state of charge on, `soc_limit` (in `unit`) caps every period
+    soc_percent: float | None = None
+    soc_limit: float | None = None
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +70,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     transaction: str = ""  # id as the charger knows it; "" where it is for none
     valid_from: float | None = None
     valid_to: float | None = None
-    received_at: float = 0.0  # wall; a Dynamic profile and a Relative one without a start count from it
+    received_at: float = 0.0  # wall; a Dynamic profile counts from it, and an update sets it anew
     max_offline_s: float | None = None  # 2.1 maxOfflineDuration
     invalid_after_offline: bool = False  # 2.1
+    lapsed: bool = False  # 2.1: `invalid_after_offline` came true; kept, reported, never used again
+    pull_interval_s: float | None = None  # 2.1 dynUpdateInterval: who executes it asks the CSMS so often
+    source: str = "CSO"  # chargingLimitSource: who set it
     raw: dict[str, Any] = {}

@@ -22,9 +22,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("edgegw.cli.demo:demo", "Watch a site live through a cloud outage, on this machine."),
     "status": ("edgegw.cli.status:status", "How the gateway is and what the site does."),
     "chargers": ("edgegw.cli.chargers:chargers", "All chargers, or one in detail."),
+    "power": ("edgegw.cli.power:power", "Who may draw what, and why."),
+    "limit": ("edgegw.cli.power:limit", "Lower a circuit below its fuse for a while."),
     "transactions": ("edgegw.cli.transactions:transactions", "Transactions, newest first."),
     "queue": ("edgegw.cli.queue:queue", "What waits for the cloud."),
     "call": ("edgegw.cli.call:call", "Send a CALL to a charger and print its answer."),
+    "meter": ("edgegw.cli.meter:meter", "Find a Modbus meter, and see what it says."),
     "check": ("edgegw.cli.check:check", "Read a site file and say what is wrong with it."),
 }
 

@@ -22,7 +22,9 @@ from edgegw.errors import EdgegwError
 )
 @click.option("--plain", is_flag=True, help="Lines instead of a live table.")
 def demo(path: Path | None, chargers: int, pace: float, plain: bool) -> None:
-    """Run a parking site in a box: chargers, the real gateway, a cloud that fails and comes back.
+    """Run a parking site in a box: chargers, a building and its meter, the real gateway, a cloud that fails.
+
+    The building's load rises and the cars give way; the cloud goes and comes back and nothing is lost.
 
     Ends with the verdict of a third program that compares the ledgers of chargers and cloud. Exit code 0
     when they agree. Ctrl-C stops everything and leaves nothing running.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import click
 
@@ -10,34 +11,42 @@ from edgegw.cli.asking import OK, REFUSED, Asking, asks_gateway
 from edgegw.cli.tables import age, facts, number, size, span
 from edgegw.control.client import ControlClient
 from edgegw.control.models import Health, QueueCounts, SiteView
+from edgegw.control.power_models import PowerView
 from edgegw.redaction import plain
 
 NOTICES_SHOWN = 5
+CONNECTORS_SHOWN = 20
 
 
 @click.command()
+@click.argument("charger", required=False)
 @asks_gateway
-def status(client: ControlClient, asking: Asking) -> int:
-    """Say how the gateway is and what the site does.
+def status(client: ControlClient, asking: Asking, charger: str | None) -> int:
+    """Say how the gateway is and what the site does; of CHARGER, what is the matter with it in one line.
 
     Exit code 0: all right, a cloud that is away included (the box is there for that). 1: it cannot do its
     work; the reason is printed. 3: it does not answer.
     """
+    if charger is not None:
+        asking.tell(client, f"{charger}: {plain(client.charger(charger).verdict)}")
+        return OK
     health = client.health()
     documents = {"health": client.last}
     if asking.url is None or asking.token_file is not None:  # without a token only health is open
         site = client.site()
         documents["site"] = client.last
+        power = client.power()
+        documents["power"] = client.last
     else:
-        site = None
+        site = power = None
     if asking.as_json:
         click.echo(json.dumps(documents))
     else:
-        click.echo(_text(health, site))
+        click.echo(_text(health, site, power))
     return REFUSED if health.status == "degraded" else OK
 
 
-def _text(health: Health, site: SiteView | None) -> str:
+def _text(health: Health, site: SiteView | None, power: PowerView | None) -> str:
     pairs = [("status", health.status), *(("", reason) for reason in health.reasons)]
     if site is not None:
         pairs.append(("site", f"{site.id} {site.name}".strip()))
@@ -45,6 +54,8 @@ def _text(health: Health, site: SiteView | None) -> str:
     if site is not None:
         pairs += _site(site)
     pairs += [("store", _store(health)), *(("warning", warning) for warning in health.warnings)]
+    if power is not None and power.balanced:
+        pairs += _power(power)
     lines = [facts(pairs)]
     if site is not None and site.notices:
         lines += ["", "lately:", *(_notice(n.at, n.text) for n in site.notices[:NOTICES_SHOWN])]
@@ -56,6 +67,20 @@ def _site(site: SiteView) -> list[tuple[str, str]]:
     connected = f"{chargers.connected} connected of {chargers.known} known"
     running = number(site.running_transactions, "transaction")
     return [("chargers", f"{connected}, {running} running"), ("queue", queue_words(site.queue))]
+
+
+def _power(power: PowerView) -> Iterator[tuple[str, str]]:
+    """Each circuit, and why each connector that has a car has the limit it has."""
+    for circuit in power.circuits:
+        free = min(amps for amps in circuit.free_a if amps is not None)
+        words = f"{circuit.name}: {free:.0f} A free of {circuit.fuse_a:g} A"
+        yield "power", f"{words}; its meter is silent, the reserve counts" if circuit.stale else words
+    shown = [c for c in power.connectors if c.fault or any(c.drawn_a or ())]
+    for connector in shown[:CONNECTORS_SHOWN]:
+        name = f"{connector.charger}/{connector.connector}"
+        yield "", f"{name} at {connector.limit_a:g} A: {connector.fault or connector.why}"
+    if len(shown) > CONNECTORS_SHOWN:
+        yield "", f"and {number(len(shown) - CONNECTORS_SHOWN, 'connector')} more: edgegw power"
 
 
 def queue_words(queue: QueueCounts) -> str:

@@ -18,7 +18,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from edgegw import __version__
-from edgegw.control import models
+from edgegw.control import models, power_models
 from edgegw.errors import EdgegwError
 
 VERSION_HEADER = "edgegw-version"
@@ -140,6 +140,9 @@ class ControlClient:
         asked = _query(state=state, charger=charger, limit=limit, before=before, raw=raw)
         return self._get(models.QueueRows, "/v1/queue/rows", asked)
 
+    def power(self) -> power_models.PowerView:
+        return self._get(power_models.PowerView, "/v1/power")
+
     # --- orders -----------------------------------------------------------------------------------
 
     def resend(self, charger: str, seqs: list[int] | None = None) -> models.Resent:
@@ -159,6 +162,34 @@ class ControlClient:
         path = f"/v1/chargers/{_segment(charger)}/call"
         body = {"action": action, "payload": payload, "unchecked": unchecked}
         return self._read(models.CallAnswer, self._ask("POST", path, json=body, timeout=timeout_s))
+
+    def set_limit(
+        self,
+        circuit: str,
+        *,
+        source: str,
+        limit_a: float | None = None,
+        limit_w: float | None = None,
+        for_s: float | None = None,
+        chargers_only: bool = False,
+        floor_14a: bool = False,
+    ) -> power_models.PowerView:
+        body = {
+            "circuit": circuit,
+            "source": source,
+            "limit_a": limit_a,
+            "limit_w": limit_w,
+            "for_s": for_s,
+            "chargers_only": chargers_only,
+            "floor_14a": floor_14a,
+        }
+        return self._read(power_models.PowerView, self._ask("POST", "/v1/limits", json=body))
+
+    def clear_limits(
+        self, *, circuit: str | None = None, source: str | None = None
+    ) -> power_models.LimitCleared:
+        asked = _query(circuit=circuit, source=source)
+        return self._read(power_models.LimitCleared, self._ask("DELETE", "/v1/limits", params=asked))
 
     # --- HTTP -------------------------------------------------------------------------------------
 

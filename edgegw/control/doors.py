@@ -17,7 +17,7 @@ import socket
 import stat
 from pathlib import Path
 
-from edgegw.config import Address
+from edgegw.config_values import Address
 from edgegw.errors import ConfigFault
 
 SOCKET_MODE = 0o660

@@ -25,10 +25,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from edgegw import __version__
-from edgegw.config import Address
-from edgegw.control import doors, gate, models
+from edgegw.config_values import Address
+from edgegw.control import doors, gate, models, power_models
 from edgegw.control.listener import Listener
-from edgegw.control.service import Problem, Service
+from edgegw.control.problem import Problem
+from edgegw.control.service import Service
 from edgegw.errors import ConfigFault, StoreFault
 from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.tasks import Tasks
@@ -153,6 +154,21 @@ async def queue_rows(
 @routes.post("/queue/resend", response_model=models.Resent, summary="Send parked messages again")
 async def resend(request: Request, order: models.Resend) -> Response:
     return _json(await _service(request).resend(order, _asker(request)))
+
+
+@routes.get("/power", response_model=power_models.PowerView, summary="Who may draw what, and why")
+async def power(request: Request) -> Response:
+    return _json(_service(request).power.view())
+
+
+@routes.post("/limits", response_model=power_models.PowerView, summary="Lower a circuit below its fuse")
+async def set_limit(request: Request, order: power_models.LimitOrder) -> Response:
+    return _json(_service(request).power.set_limit(order, _asker(request)))
+
+
+@routes.delete("/limits", response_model=power_models.LimitCleared, summary="Clear limits that were set")
+async def clear_limits(request: Request, circuit: str | None = None, source: str | None = None) -> Response:
+    return _json(_service(request).power.clear_limits(circuit, source, _asker(request)))
 
 
 # --- refusals -------------------------------------------------------------------------------------

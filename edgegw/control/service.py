@@ -13,15 +13,15 @@ import asyncio
 import difflib
 import logging
 from collections.abc import AsyncIterator
-from typing import Literal
 
 from edgegw import __version__
 from edgegw.control import models, view
 from edgegw.control.health import StoreWatch, health
+from edgegw.control.power_desk import PowerDesk
+from edgegw.control.problem import Problem
 from edgegw.core.charger import Charger
 from edgegw.core.effects import CallFinished, CallOutcome
 from edgegw.core.records import JournalRow, RowState
-from edgegw.errors import EdgegwError
 from edgegw.runtime import clock
 from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.session import Session
@@ -39,19 +39,6 @@ QUEUE_AHEAD_MAX = 2  # answer timeouts a CALL may wait behind others before its 
 GRACE_S = 5.0
 
 
-class Problem(EdgegwError):
-    """`status` is HTTP's, `code` a stable name, `outcome` what became of a CALL, if it is about one."""
-
-    def __init__(
-        self, status: int, code: str, text: str, *, outcome: Literal["timeout", "gone"] | None = None
-    ) -> None:
-        super().__init__(text)
-        self.status = status
-        self.code = code
-        self.text = text
-        self.outcome = outcome
-
-
 class Service:
     def __init__(
         self, gateway: Gateway, journal: Journal, *, site_id: str, site_name: str, started_at: float
@@ -61,6 +48,7 @@ class Service:
         self._site_id = site_id
         self._site_name = site_name
         self._started_at = started_at
+        self.power = PowerDesk(gateway)
         self._store = StoreWatch(journal)
         self._tasks = Tasks()
         self._stopping = asyncio.Event()

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edgegw.control.power_words import connector_words
+from edgegw.core import plugs
+from edgegw.core.power import Control
 from edgegw.core.state import ChargerState, Profile, Registration
 from edgegw.runtime.session import Session
 
@@ -20,6 +23,7 @@ def _findings(session: Session) -> Iterator[str]:
     state = session.charger.state
     yield from _faults(state)
     yield _connection(session, state)
+    yield from _power(state)
     if state.outbox.parked:
         yield f"{_count(state.outbox.parked, 'message')} refused by the cloud and parked"
     if len(state.outbox):
@@ -35,6 +39,14 @@ def _faults(state: ChargerState) -> Iterator[str]:
             yield f"connector {name} reports {error or connector.status}" + (
                 f" ({connector.info})" if connector.info else ""
             )
+
+
+def _power(state: ChargerState) -> Iterator[str]:
+    """Why each connector has the limit it has, while a car is there or it is not steered."""
+    for number, connector in sorted(state.power.connectors.items()):
+        is_used = plugs.running_on(state, number) is not None
+        if is_used or connector.control not in (Control.STEERED, Control.UNKNOWN):
+            yield connector_words(number, connector)
 
 
 def _connection(session: Session, state: ChargerState) -> str:

@@ -202,9 +202,9 @@ def cloud_health(gateway: Gateway, now: Instant, started_at: float) -> models.Cl
         return models.CloudHealth(mode="standalone", since=utc(started_at), connected_legs=0, error="")
     connected = [s for s in gateway.sessions.values() if s.charger_leg is not None]
     legs = [s for s in connected if s.cloud_leg is not None]
-    failed_last = gateway.cloud_failed_at > gateway.cloud_reached_at
+    failed_last = gateway.cloud.failed_at > gateway.cloud.reached_at
     away = not legs and (bool(connected) or failed_last)
-    error = gateway.cloud_error or next((s.cloud_error for s in connected if s.cloud_error), "")
+    error = gateway.cloud.error or next((s.cloud_error for s in connected if s.cloud_error), "")
     return models.CloudHealth(
         mode="away" if away else "serving",
         since=utc(_mode_since(gateway, legs or connected, now, started_at)),
@@ -218,7 +218,7 @@ def _mode_since(gateway: Gateway, sessions: list[Session], now: Instant, started
     changed = [s.cloud_since for s in sessions if s.cloud_since]
     if changed:
         return min(changed)
-    reached = gateway.cloud_reached_at
+    reached = gateway.cloud.reached_at
     return now.wall - (now.mono - reached) if reached > float("-inf") else started_at
 
 

@@ -13,11 +13,23 @@ from edgegw.wire.frames import Call, FrameRefused, parse
 
 
 def ask(
-    state: ChargerState, action: str, payload: dict[str, Any], purpose: str, now: Instant
+    state: ChargerState,
+    action: str,
+    payload: dict[str, Any],
+    purpose: str,
+    now: Instant,
+    *,
+    priority: Priority = Priority.GATEWAY,
+    timeout_s: float | None = None,
 ) -> list[Effect]:
-    """Queue a CALL for a purpose of the box; its answer comes to `late_refusal.on_answer`."""
+    """Queue a CALL for a purpose of the box; its answer comes to whoever the purpose names (`downlink`).
+
+    `timeout_s` None: the charger has as long as for any other CALL.
+    """
     raw = frames.call(state.site.new_id(), action, payload)
-    return _submit(state, raw, now, origin=Origin.GATEWAY, purpose=purpose)
+    return _submit(
+        state, raw, now, origin=Origin.GATEWAY, purpose=purpose, priority=priority, timeout_s=timeout_s
+    )
 
 
 def requested(state: ChargerState, event: CallRequested, now: Instant) -> list[Effect]:
@@ -33,13 +45,22 @@ def requested(state: ChargerState, event: CallRequested, now: Instant) -> list[E
 
 
 def _submit(
-    state: ChargerState, raw: bytes, now: Instant, *, origin: Origin, ticket: int = 0, purpose: str = ""
+    state: ChargerState,
+    raw: bytes,
+    now: Instant,
+    *,
+    origin: Origin,
+    ticket: int = 0,
+    purpose: str = "",
+    priority: Priority = Priority.GATEWAY,
+    timeout_s: float | None = None,
 ) -> list[Effect]:
     call = parse(raw, state.version)
     assert isinstance(call, Call)
-    timeout_s = state.site.policy.charger_answer_timeout_s
+    if timeout_s is None:
+        timeout_s = state.site.policy.charger_answer_timeout_s
     out = Outgoing(
-        call, origin=origin, priority=Priority.GATEWAY, timeout_s=timeout_s, ticket=ticket, purpose=purpose
+        call, origin=origin, priority=priority, timeout_s=timeout_s, ticket=ticket, purpose=purpose
     )
     sent = state.to_charger.submit(out, now.mono)
     return [SendCharger(raw)] if sent is not None else []

@@ -131,6 +131,11 @@ class CallQueue:
             return True
         return any(o.id == wire_id for o in self.waiting) or any(o.id == wire_id for o in self._late)
 
+    def awaits(self, call_id: str) -> bool:
+        """Does whoever sent this CALL still wait for an answer?"""
+        ahead = [self.outstanding] if self.outstanding is not None else []
+        return any(o.call.id == call_id and not o.answered for o in [*ahead, *self.waiting])
+
     def is_repeated(self, call: Call) -> bool:
         """Is this very message of the same peer still on its way? Not one that was given up."""
         ahead = [self.outstanding] if self.outstanding is not None else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgegw.core import box_calls, downlink, replay, signed, uplink
+from edgegw.core import box_calls, downlink, replay, signed, steering, uplink
 from edgegw.core.calls import NEVER
 from edgegw.core.effects import CloseCharger, Effect
 from edgegw.core.events import (
@@ -22,6 +22,7 @@ from edgegw.core.events import (
     CloudSpoke,
     Event,
     Instant,
+    LimitsGranted,
     ReplayGranted,
     RowsLoaded,
     RowsReleased,
@@ -47,11 +48,18 @@ class Charger:
     def recover(cls, kept: ChargerRecovery, site: Site) -> Charger:
         charger = cls(kept.charger, site)
         charger.state.recover(kept)
+        for document in kept.documents if charger.state.power.balanced else ():
+            if document.kind in ("power", "profiles"):
+                steering.recover(charger.state, document)
+        charger.state.power.seen = set(charger.state.transactions.running)
         return charger
 
     def handle(self, event: Event, now: Instant) -> list[Effect]:
         """Decide. The effects must be carried out in order (see `core.effects`)."""
-        return _HANDLERS[type(event)](self.state, event, now)
+        effects = _HANDLERS[type(event)](self.state, event, now)
+        if self.state.power.connectors:
+            effects += steering.follow(self.state, now)
+        return effects
 
     @property
     def wake_at(self) -> float:
@@ -84,7 +92,8 @@ def _charger_connected(state: ChargerState, event: ChargerConnected, now: Instan
     effects: list[Effect] = [*state.save_profile(version=event.version)]
     if not state.outbox.has_transactions:  # a stored message may need its pair after any outage
         effects += state.transactions.forget_old_pairs(now)
-    return effects + downlink.advance(state, now) + uplink.advance(state, now)
+    effects += downlink.advance(state, now) + uplink.advance(state, now)
+    return effects + steering.on_connected(state, now) if state.power.balanced else effects
 
 
 def _charger_lost(state: ChargerState, event: ChargerLost, now: Instant) -> list[Effect]:
@@ -92,7 +101,7 @@ def _charger_lost(state: ChargerState, event: ChargerLost, now: Instant) -> list
     effects = downlink.on_lost(state)
     # Its unanswered messages are still its own: it sends them again when it is back.
     state.to_cloud.waiting.clear()
-    return effects
+    return effects + steering.on_lost(state, now) if state.power.balanced else effects
 
 
 def _charger_spoke(state: ChargerState, event: ChargerSpoke, now: Instant) -> list[Effect]:
@@ -100,7 +109,9 @@ def _charger_spoke(state: ChargerState, event: ChargerSpoke, now: Instant) -> li
     frame = event.frame
     kind = type(frame)
     if kind is Call:
-        return uplink.on_call(state, signed.plain(state.version, frame), now)  # type: ignore[arg-type]
+        call = signed.plain(state.version, frame)  # type: ignore[arg-type]
+        effects = uplink.on_call(state, call, now)
+        return effects + steering.heard(state, call, now) if state.power.balanced else effects
     if kind is CallResult or kind is CallError:
         return downlink.on_answer(state, frame, now)  # type: ignore[arg-type]
     if isinstance(frame, Send):
@@ -123,7 +134,7 @@ def _cloud_connected(state: ChargerState, event: CloudConnected, now: Instant) -
 
 def _cloud_lost(state: ChargerState, event: CloudLost, now: Instant) -> list[Effect]:
     state.cloud_up = False
-    effects = uplink.on_lost(state, now) + downlink.on_cloud_lost(state)
+    effects = uplink.on_lost(state, now) + downlink.on_cloud_lost(state, now)
     if not state.site.policy.serve_locally and state.charger_up:
         # OCPP 2.0.1 Part 4 6.3 before its errata: the charger must see that the cloud is gone.
         effects.append(CloseCharger(1001, "the CSMS connection was lost"))
@@ -168,6 +179,10 @@ def _rows_released(state: ChargerState, event: RowsReleased, now: Instant) -> li
     return replay.pump(state, now)
 
 
+def _limits_granted(state: ChargerState, event: LimitsGranted, now: Instant) -> list[Effect]:
+    return steering.on_limits(state, event, now) if state.power.balanced else []
+
+
 def _call_requested(state: ChargerState, event: CallRequested, now: Instant) -> list[Effect]:
     return box_calls.requested(state, event, now)
 
@@ -184,4 +199,5 @@ _HANDLERS: dict[type, Callable[[ChargerState, Any, Instant], list[Effect]]] = {
     ReplayGranted: _replay_granted,
     RowsReleased: _rows_released,
     CallRequested: _call_requested,
+    LimitsGranted: _limits_granted,
 }

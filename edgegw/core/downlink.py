@@ -6,7 +6,18 @@ A CALL of the cloud is live or nothing: none is kept for a charger that is not t
 
 from __future__ import annotations
 
-from edgegw.core import box_calls, guard, late_refusal, learning, rewriting, routing, signed
+from edgegw.core import (
+    actuation,
+    box_calls,
+    guard,
+    late_refusal,
+    learning,
+    owned_profiles,
+    rewriting,
+    routing,
+    signed,
+    steering,
+)
 from edgegw.core.calls import Origin, Outgoing
 from edgegw.core.effects import CallFinished, CallOutcome, Effect, Noticed, SendCharger, SendCloud
 from edgegw.core.events import Instant
@@ -24,6 +35,10 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
         return []  # the charger has it, or will: it must not do it twice (faults 24 and 55)
     reading = signed.plain(state.version, call)
     up = routing.from_cloud(reading.action).up
+    if up is Up.OWN and state.power.balanced:
+        owned = owned_profiles.on_cloud_call(state, reading, now)
+        if owned is not None:
+            return owned
     data, purpose = call.raw, ""
     if up is Up.GUARD and guard.moves(reading):
         # What is signed cannot be rewritten, so it cannot be adopted.
@@ -32,7 +47,7 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
             text = f"{state.identity}: the cloud's {call.action} would move it off this gateway: refused"
             return [Noticed("move_refused", text), SendCloud(frames.result(call.id, verdict.answer))]
         data, purpose = verdict.raw, verdict.cloud_url
-    elif up is Up.REWRITE:
+    elif up in (Up.REWRITE, Up.OWN):
         if call.action == "RemoteStopTransaction" and _already_stopped(state, call):
             return [SendCloud(frames.result(call.id, {"status": "Rejected"}))]
         data = rewriting.for_charger(state, call)
@@ -81,6 +96,8 @@ def on_answer(state: ChargerState, frame: CallResult | CallError, now: Instant) 
             effects += _adopt(state, out, frame)
     elif out.origin is Origin.API:
         effects = [_finished(out, frame)]
+    elif out.purpose.startswith(actuation.PURPOSE):
+        effects = steering.on_answer(state, out, frame, now)
     else:
         effects = late_refusal.on_answer(state, out, frame, now)
     if isinstance(frame, CallResult):
@@ -142,6 +159,8 @@ def on_deadline(state: ChargerState, now: Instant) -> list[Effect]:
     effects: list[Effect] = []
     if out.origin is Origin.API:
         effects.append(box_calls.finished(out.ticket, CallOutcome.TIMEOUT))
+    elif out.purpose.startswith(actuation.PURPOSE):
+        effects += steering.on_answer(state, out, None, now)
     elif out.origin is Origin.GATEWAY:
         effects += late_refusal.on_answer(state, out, None, now)
     if out.origin is not Origin.RELAY:
@@ -156,7 +175,7 @@ def on_lost(state: ChargerState) -> list[Effect]:
     return [box_calls.finished(out.ticket, CallOutcome.GONE) for out in lost if out.origin is Origin.API]
 
 
-def on_cloud_lost(state: ChargerState) -> list[Effect]:
+def on_cloud_lost(state: ChargerState, now: Instant) -> list[Effect]:
     """What the cloud asked and the charger has not heard yet is void: a later leg knows no such id."""
     state.to_charger.disown()
-    return []
+    return owned_profiles.on_cloud_lost(state, now) if state.power.balanced else []

@@ -75,6 +75,20 @@ class CallRequested(msgspec.Struct, frozen=True, gc=False):
     payload: dict[str, Any]
 
 
+class LimitGrant(msgspec.Struct, frozen=True, gc=False):
+    """What the site gives one connector now: amps per phase, and why in words."""
+
+    connector: int
+    limit_a: float
+    why: str
+
+
+class LimitsGranted(msgspec.Struct, frozen=True, gc=False):
+    """The site's control loop has decided; also comes, without grants, when something of this charger is due."""
+
+    grants: tuple[LimitGrant, ...] = ()
+
+
 class RowsReleased(msgspec.Struct, frozen=True, gc=False):
     """A person sent parked rows again: they are `stored` in the store now.
 
@@ -97,4 +111,5 @@ Event = (
     | ReplayGranted
     | CallRequested
     | RowsReleased
+    | LimitsGranted
 )

@@ -26,6 +26,7 @@ class Up(Enum):
     WATCH = "forward the bytes, learn from the answer"
     REWRITE = "forward; a local transaction id becomes the cloud's, and back; learn from the answer"
     AUTHORIZE = "forward, or answer from the lists, as [authorization] mode says"
+    OWN = "answered from the box's own store of profiles for a balanced charger; relayed for any other"
     GUARD = "may move the charger to another CSMS: refuse or adopt, as [cloud] moves says"
 
 
@@ -124,8 +125,15 @@ FROM_CHARGER: dict[str, FromCharger] = {
 # What the cloud sends, where it is more than bytes to forward.
 FROM_CLOUD: dict[str, FromCloud] = {
     "RemoteStopTransaction": FromCloud(Up.REWRITE),
-    "RemoteStartTransaction": FromCloud(Up.REWRITE),
-    "SetChargingProfile": FromCloud(Up.REWRITE),
+    # charging limits: the lower of cloud and site holds, and the cloud is told what it has set
+    "SetChargingProfile": FromCloud(Up.OWN),
+    "ClearChargingProfile": FromCloud(Up.OWN),
+    "GetCompositeSchedule": FromCloud(Up.OWN),
+    "GetChargingProfiles": FromCloud(Up.OWN),
+    "UpdateDynamicSchedule": FromCloud(Up.OWN),
+    "UsePriorityCharging": FromCloud(Up.OWN),
+    "RemoteStartTransaction": FromCloud(Up.OWN),  # without its profile, which is kept here
+    "RequestStartTransaction": FromCloud(Up.OWN),
     "DataTransfer": FromCloud(Up.REWRITE),
     "GetTransactionStatus": FromCloud(Up.REWRITE),  # messagesInQueue also counts our queue (2.x E14)
     "SendLocalList": FromCloud(Up.WATCH),

@@ -15,6 +15,7 @@ import msgspec
 from edgegw.core.authorization import Authorization
 from edgegw.core.calls import CallQueue
 from edgegw.core.outbox import Outbox
+from edgegw.core.power import PowerState
 from edgegw.core.records import ChargerRecovery, SaveDocument
 from edgegw.core.site import Site
 from edgegw.core.transactions import Transactions
@@ -84,6 +85,7 @@ class ChargerState:
         "identity",
         "last_seen_wall",
         "outbox",
+        "power",
         "profile",
         "replay_retry_at",
         "replay_slot",
@@ -117,6 +119,7 @@ class ChargerState:
         self.replay_retry_at = 0.0  # the stored message ahead waits until then (mono)
         self.seq_no: dict[str, int] = {}  # 2.x: last seqNo per running transaction
         self.last_seen_wall = 0.0
+        self.power = PowerState(identity, site.power)
 
     # --- questions everyone asks -----------------------------------------------------------------
 
@@ -214,7 +217,7 @@ class ChargerState:
                 self.site.local_id_seen(self.transactions.recover_pair(document))
             elif document.kind == "status":
                 self.connectors[document.key] = msgspec.json.decode(document.value, type=ConnectorStatus)
-            else:
+            elif document.kind not in ("power", "profiles"):  # those are for `steering`
                 self.authorization.recover(document)
         self.transactions.recover(kept.open_transactions, kept.ended_transactions)
         self.outbox.recover(kept)

@@ -6,7 +6,7 @@ charger. A flag that nothing uses yet does not stand here.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,17 +24,28 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     default_connector: Literal["zero", "each"] = "each"  # connectorId of a TxDefaultProfile
     start_in_past_s: float = 60.0  # startSchedule of an absolute profile lies this far back
     min_limit_a: float | None = None  # below it this model stops or misbehaves
-    min_power_w: float | None = None
+    min_power_w: float | None = None  # the same for a three-phase connector in watts
     limit_steps_a: tuple[float, ...] = ()  # the only values it knows; () any
     zero_pauses: bool = True  # False: a limit of 0 is refused or ends the transaction: min is the floor
     expires: bool = True  # duration of a profile is kept, with the lower stack level below it
     flash_safe: bool = True  # may be written every few minutes
-    interval_min_s: float = 5.0  # between two limits
+    interval_min_s: float = 5.0  # between two limits, if the second is higher
     settle_s: float = 5.0  # after a boot, before the first CALL
     reads_configuration: bool = True
-    composite_schedule: bool = True
     smart_charging: bool = True  # False: there is no way to steer it
     note: str = ""  # what a technician must do at the charger
+
+
+class QuirkEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Flags for the chargers that match. The words are as BootNotification says them; case does not count."""
+
+    name: str
+    vendor: str = "*"  # glob patterns: * ? [abc]
+    model: str = "*"
+    firmware: str = ""  # "" any; a glob pattern; or comparisons such as "<=1.8.21" or ">=4, <5"
+    why: str = ""  # one line
+    source: tuple[str, ...] = ()  # where it was seen: "evcc 15493"
+    flags: dict[str, Any] = {}  # of `Quirks`, without `names`; only what differs from the default
 
 
 DEFAULT = Quirks()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
 from typing import Any
 
@@ -20,12 +19,14 @@ from edgegw.core.admission import Target, TargetRefused
 from edgegw.core.charger import Charger
 from edgegw.core.effects import CallFinished, CallOutcome, LoadRows, Noticed
 from edgegw.core.events import CallRequested, RowsLoaded, RowsReleased
+from edgegw.core.load_control import LoadControl
 from edgegw.core.records import Recovery, SaveDocument, StoreOp
 from edgegw.core.site import Site
 from edgegw.core.state import Registration
 from edgegw.errors import StoreFault
 from edgegw.runtime import clock
-from edgegw.runtime.backoff import Backoff, BackoffSettings
+from edgegw.runtime.cloud_way import NO_COMMON_VERSION, PASSED_THROUGH, CloudWay, GatewaySettings
+from edgegw.runtime.load import LoadLoop
 from edgegw.runtime.observer import Observer
 from edgegw.runtime.ports import (
     Admitted,
@@ -48,27 +49,11 @@ from edgegw.wire.versions import Version
 
 log = logging.getLogger("edgegw.gateway")
 
-PASSED_THROUGH = frozenset({401, 403, 404})  # the cloud's refusals that a charger must see
-NO_COMMON_VERSION = 101  # so is this one: it is no outage, and says nothing about other chargers
 PROBE_S = 2.0  # how long an older connection of one identity has to show it is alive
 OPEN_WITHIN_S = 15.0  # an admitted charger that never completes its handshake is let go
-TURN_WITHIN_S = 5.0  # a charger at the door waits this long for its turn to dial the cloud
-AWAY_FOR_S = 15.0  # after a failed dial the cloud counts as away for new arrivals
 REBUILD_AGAIN_S = 1.0  # a store that cannot be read is tried again; a broken one ends the process
 SESSIONS_MAX = 20_000  # identities: with unknown = "accept" anybody on the network can make up another
 NOTICES_MAX = 500
-
-
-class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """From the site file; seconds throughout."""
-
-    path: str = "/ocpp"
-    cloud_url: str = ""  # "" for standalone
-    known: frozenset[str] = frozenset()
-    assumed_version: Version | None = None  # for chargers that offer no subprotocol
-    replay_rate_per_s: float = 10.0
-    connect_timeout_s: float = 10.0
-    backoff: BackoffSettings = BackoffSettings()
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -96,13 +81,8 @@ class Gateway(SessionOwner):
         self.sessions: dict[str, Session] = {}
         self.notices: deque[Notice] = deque(maxlen=NOTICES_MAX)
         self.handshake_failures: deque[Notice] = deque(maxlen=NOTICES_MAX)
-        self.cloud_failed_at = float("-inf")  # mono of the last failed dial
-        self.cloud_reached_at = float("-inf")
-        self.cloud_error = ""
         self.store_errors = 0
         self._journal = journal
-        self._dialler = dialler
-        self._turns = turns
         self._verifiers = verifiers
         self._logins = logins
         self._replay = ReplayRate(settings.replay_rate_per_s)
@@ -110,10 +90,11 @@ class Gateway(SessionOwner):
         self._observer = Observer()
         self.observe = self._observer.look
         self._tasks = Tasks()
+        self.cloud = CloudWay(settings, dialler, turns, self._tasks)
         self._tickets: dict[int, tuple[asyncio.Future[CallFinished], Session]] = {}
         self._ticket = 0
         self._at_door: set[str] = set()
-        self._not_before = 0.0  # the cloud asked for quiet (Retry-After), mono
+        self.load: LoadLoop | None = None  # balances the site; None: nothing is balanced
         self.stopping = False
 
     # --- start and stop --------------------------------------------------------------------------
@@ -127,8 +108,16 @@ class Gateway(SessionOwner):
                     session.verifier = document.value.decode()
             self.sessions[kept.charger] = session
 
+    def balance(self, control: LoadControl, meters: tuple[str, ...]) -> LoadLoop:
+        """Steer the chargers of `control`'s plan from now on."""
+        self.load = LoadLoop(control, self.sessions, self._site_noticed, self.commit_site, meters)
+        self.load.start()
+        return self.load
+
     async def stop(self) -> None:
-        self.stopping = True
+        self.stopping = self.cloud.stopping = True
+        if self.load is not None:
+            self.load.stop()
         self._replay.close()
         await self._tasks.cancel()
         for session in self.sessions.values():
@@ -217,16 +206,9 @@ class Gateway(SessionOwner):
 
     async def _dial_for(self, target: Target, request: HandshakeRequest, cloud: CloudSide) -> Any:
         """The cloud leg, `DialFailed`, or None when there is no cloud to dial."""
-        if self._dialler is None or self._turns is None:
+        if not self.cloud.exists:
             return None
-        if self.cloud_is_away():
-            return DialFailed(f"away: {self.cloud_error}")
-        try:
-            async with asyncio.timeout(TURN_WITHIN_S):
-                await self._turns.wait()
-        except TimeoutError:
-            return DialFailed("too many chargers dial the cloud at once")
-        return await self._dial(self._dial_request(target, request, cloud))
+        return await self.cloud.dial_for_newcomer(self._dial_request(target, request, cloud))
 
     def _dial_request(self, target: Target, request: HandshakeRequest, cloud: CloudSide) -> DialRequest:
         session = self.sessions.get(target.identity)
@@ -243,38 +225,6 @@ class Gateway(SessionOwner):
             compression=request.compression and Version.V16 not in offered,
             listener=cloud,
         )
-
-    async def _dial(self, request: DialRequest) -> Any:
-        assert self._dialler is not None
-        try:
-            leg = await self._dialler.dial(request)
-        except DialFailed as failure:
-            refused = failure.status in PASSED_THROUGH or failure.status == NO_COMMON_VERSION
-            if not refused and request.base_url == self.settings.cloud_url:
-                self._cloud_failed(failure)
-            return failure
-        if request.base_url == self.settings.cloud_url:  # an adopted charger's cloud is another one
-            self._cloud_reached()
-        return leg
-
-    def _cloud_failed(self, failure: DialFailed) -> None:
-        mono = clock.now().mono
-        if self.cloud_error != failure.text:
-            log.warning("cloud: %s", failure.text)
-        self.cloud_failed_at = mono
-        self.cloud_error = failure.text
-        if failure.retry_after_s is not None:
-            self._not_before = max(self._not_before, mono + failure.retry_after_s)
-
-    def _cloud_reached(self) -> None:
-        self.cloud_reached_at = clock.now().mono
-        self.cloud_error = ""
-
-    def cloud_is_away(self) -> bool:
-        """The last dial failed a moment ago: nobody at the door has to wait for the next one."""
-        mono = clock.now().mono
-        failed_last = self.cloud_failed_at > self.cloud_reached_at
-        return (failed_last and mono - self.cloud_failed_at < AWAY_FOR_S) or mono < self._not_before
 
     async def _admit_away(
         self, target: Target, request: HandshakeRequest, failure: DialFailed | None
@@ -373,83 +323,15 @@ class Gateway(SessionOwner):
         """Admitted while the cloud was away, or the cloud leg went while the charger shook hands."""
         if not session.wants_cloud:
             return
-        if (
-            self._dialler is not None
-            and not self.site.policy.serve_locally
-            and session.charger_leg is not None
-        ):
-            session.charger_leg.close(
-                1001, "the CSMS connection was lost"
-            )  # [cloud] on_loss = "drop_charger"
+        drops = self.cloud.exists and not self.site.policy.serve_locally  # [cloud] on_loss = "drop_charger"
+        if drops and session.charger_leg is not None:
+            session.charger_leg.close(1001, "the CSMS connection was lost")
             return
-        self.keep_cloud(session)
+        self.cloud.keep(session)
 
     def cloud_leg_lost(self, session: Session) -> None:
         if session.charger_leg is not None and self.site.policy.serve_locally:
-            self.keep_cloud(session)
-
-    def keep_cloud(self, session: Session) -> None:
-        """Dial the cloud for this charger until it is reached or the charger leaves."""
-        if self._dialler is None or session.redialling or self.stopping:
-            return
-        session.redialling = True
-        self._tasks.spawn(self._redial(session), f"dial {session.identity}")
-
-    async def _redial(self, session: Session) -> None:
-        backoff = Backoff(self.settings.backoff)
-        retry_after_s: float | None = None
-        try:
-            while True:
-                await asyncio.sleep(self._wait_s(backoff, retry_after_s))
-                if not await self._still_wanted(session):
-                    return
-                outcome = await self._dial_again(session)
-                if not isinstance(outcome, DialFailed):
-                    return
-                retry_after_s = outcome.retry_after_s
-        finally:
-            session.redialling = False
-
-    def _wait_s(self, backoff: Backoff, retry_after_s: float | None) -> float:
-        wait_s = backoff.failed(random.random(), retry_after_s)  # noqa: S311  jitter, not a secret
-        return max(wait_s, self._not_before - clock.now().mono)
-
-    async def _still_wanted(self, session: Session) -> bool:
-        if not session.wants_cloud:
-            return False
-        assert self._turns is not None
-        await self._turns.wait()
-        return session.wants_cloud
-
-    async def _dial_again(self, session: Session) -> Any:
-        charger_leg = session.charger_leg
-        cloud = CloudSide()
-        offered = session.offered or (session.version.value,)
-        request = DialRequest(
-            identity=session.identity,
-            raw_segment=session.raw_segment,
-            base_url=session.charger.state.profile.cloud_url or self.settings.cloud_url,
-            subprotocols=offered,
-            authorization=session.authorization,
-            compression=session.compression and session.version.is_2x,
-            listener=cloud,
-        )
-        outcome = await self._dial(request)
-        if isinstance(outcome, DialFailed):
-            session.cloud_error = outcome.text
-            return outcome
-        if charger_leg is None or session.charger_leg is not charger_leg:
-            # It may be here again, and that arrival found us dialling: go on until it has its leg.
-            outcome.close(1000, "the charger disconnected")
-            return DialFailed("the charger disconnected")
-        if admission.version_of(outcome.subprotocol, self.settings.assumed_version) is not session.version:
-            # Both legs must speak one version: the charger connects again and gets the cloud's choice.
-            outcome.close(1000, "the charger speaks another version")
-            charger_leg.close(1012, "the CSMS chose another OCPP version; connect again")
-            return outcome
-        if not cloud.attach(session):
-            return DialFailed("the cloud closed at once")
-        return outcome
+            self.cloud.keep(session)
 
     # --- what sessions ask of their owner ----------------------------------------------------------
 
@@ -467,6 +349,11 @@ class Gateway(SessionOwner):
             done(asyncio.CancelledError() if outcome.cancelled() else outcome.exception())
 
         future.add_done_callback(finished)
+
+    def commit_site(self, ops: list[StoreOp]) -> None:
+        """What the site itself keeps; a failure shows in the store's own alarms."""
+        self._riders.flush()
+        self._commit(ops, lambda error: None)
 
     def _commit_riders(self, ops: list[StoreOp]) -> None:
         """If the store is broken the next durable commit says so."""
@@ -492,6 +379,10 @@ class Gateway(SessionOwner):
     def noticed(self, session: Session, notice: Noticed) -> None:
         self.site.counters[notice.kind] += 1
         self.notices.append(Notice(clock.now().wall, session.identity, notice.kind, notice.text))
+        log.log(logging.WARNING if notice.warning else logging.INFO, "%s", notice.text)
+
+    def _site_noticed(self, notice: Noticed) -> None:
+        self.site_noticed(notice.kind, notice.text)
         log.log(logging.WARNING if notice.warning else logging.INFO, "%s", notice.text)
 
     def site_noticed(self, kind: str, text: str) -> None:

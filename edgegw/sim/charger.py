@@ -23,15 +23,17 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 
-from edgegw.sim import commands
+from edgegw.sim import commands, profile_commands
 from edgegw.sim.charging import Charging
+from edgegw.sim.charging_profiles import Manners
 from edgegw.sim.delivery import Delivery
 from edgegw.sim.desk import V21, CallRefused, Payload, subprotocol_of
 from edgegw.sim.dialect import dialect_of
 from edgegw.sim.habits import Habits
 from edgegw.sim.ledger import Ledger
-from edgegw.sim.memory import MemoryFile, Queued
+from edgegw.sim.memory import MemoryFile, Queued, Session
 from edgegw.sim.peer import FollowUp, LibraryPeer, LinkLost, OwnPeer, Peer
+from edgegw.sim.power_path import PowerPath
 from edgegw.sim.wire_log import Context, WireLog
 
 
@@ -40,7 +42,8 @@ class SimCharger(Charging):
 
     version: "1.6", "2.0.1", "2.1" or the subprotocol; url: base, the identity is appended.
     ledger: a path, a Ledger (may be shared) or None; memory: file that survives the process.
-    on_event(identity, event, facts): online, offline, booted, started, sample, stopped, delivered, given_up.
+    on_event(identity, event, facts): online, offline, booted, started, power, sample, stopped, delivered,
+    given_up.
     """
 
     def __init__(
@@ -71,6 +74,8 @@ class SimCharger(Charging):
         self.heartbeat_s = self.habits.heartbeat_s or 0.0
         self.powered = False
         self.rng = random.Random(f"{self.habits.seed} {identity}")
+        self.manners = Manners()
+        self.power = PowerPath(self)
         self._on_event = on_event
         self._peer: Peer | None = None
         self._wire: WireLog | None = None
@@ -93,17 +98,21 @@ class SimCharger(Charging):
         self._note("booted", note=reason)
         for session in list(self.memory.sessions.values()):
             if resume:
-                self._set_status(session.connector, "Charging")
+                self.power.plug(session)
+                self._set_status(session.connector, session.charging_state)
                 self.spawn(self._charge_on(session, None))
             else:
                 self.finish(session.connector, reason)
         self.spawn(self._live(reason))
         self.spawn(self.delivery.run())
+        if self.power.works:
+            self.spawn(self.power.run())
         return self
 
     async def power_off(self) -> None:
         """As if unplugged: the connection breaks, everything that is not in the memory is gone."""
         self.powered = False
+        self.power.cut()
         self._happened()
         self._break_link()
         tasks = self._tasks - {asyncio.current_task()}
@@ -307,7 +316,20 @@ class SimCharger(Charging):
     async def _on_call(self, action: str, payload: Payload) -> tuple[Payload, FollowUp | None]:
         if self.habits.answer_delay_s:
             await asyncio.sleep(self.habits.answer_delay_s)
+        if self.manners.answer_delay_s and action in commands.ABOUT_PROFILES:
+            await asyncio.sleep(self.manners.answer_delay_s)
         return commands.answer(self, action, payload)
+
+    def keep_profile(self, session: Session, profile: Payload) -> None:
+        profile_commands.keep_for(self, session, profile)
+
+    def forget_profiles(self, session: Session) -> None:
+        profile_commands.forget_session(self, session)
+
+    def dial(self, url: str) -> None:
+        """From the next connection on: another base URL."""
+        self.url = f"{url.rstrip('/')}/{quote(self.identity, safe='')}"
+        self._break_link()
 
     def triggered(self, action: str, connector: int | None = None) -> None:
         """Send a message the cloud asked for by TriggerMessage."""

@@ -2,14 +2,17 @@
 
     python -m edgegw.sim.chargers --url ws://127.0.0.1:9000/ocpp --count 8 --ledger DIR --seed 1
 
-The first line on stdout is {"chargers": [...]}; then one JSON line per event of a charger and per answer
-to a command on stdin:
+The first line on stdout is {"chargers": [...]}, with --cars and --meter-port also {"wiring": {"CP01/1":
+"L1 L2 L3"}, "meter": "tcp://127.0.0.1:PORT"}; then one JSON line per event of a charger and per answer to
+a command on stdin:
 
-    status | finish [SECONDS] | cars on|off | quit
+    status | finish [SECONDS] | cars on|off | dial URL | quit
     reboot IDENTITY [REASON] | power_off IDENTITY | power_on IDENTITY | drop IDENTITY
-    start IDENTITY CONNECTOR TAG | stop IDENTITY CONNECTOR
+    start IDENTITY CONNECTOR TAG [CAR] | stop IDENTITY CONNECTOR
+    power | profiles IDENTITY | habit ... (`power_commands`) | meter ... | building ... (`meter_control`)
 
-End of stdin ends it (--no-stdin: stdin is not read), and so do SIGTERM and SIGINT.
+Without --url the chargers stay off until `dial`. End of stdin ends it (--no-stdin: stdin is not read), and
+so do SIGTERM and SIGINT.
 """
 
 from __future__ import annotations
@@ -19,16 +22,21 @@ import asyncio
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import uvloop
 
+from edgegw.sim.building import Building, parse_amps
+from edgegw.sim.ev import CARS, cars_named
 from edgegw.sim.habits import Habits
 from edgegw.sim.lines import open_stdin, say
-from edgegw.sim.site import SimSite, Traffic
+from edgegw.sim.power_commands import POWER_COMMANDS, power
+from edgegw.sim.site import Grid, SimSite, Traffic
 
 Answer = dict[str, Any]
+NOWHERE = "ws://127.0.0.1:9"
 
 
 async def obey(site: SimSite, line: str) -> Answer:
@@ -42,7 +50,7 @@ async def obey(site: SimSite, line: str) -> Answer:
         if isinstance(answer, Awaitable):
             answer = await answer
         return {"ok": True, **(answer or {})}
-    except (KeyError, ValueError, TypeError, TimeoutError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, TimeoutError, OSError) as error:
         return {"ok": False, "error": f"{type(error).__name__}: {error}"}
 
 
@@ -73,8 +81,10 @@ async def _power_on(site: SimSite, identity: str) -> None:
     await site.chargers[identity].start()
 
 
-def _start(site: SimSite, identity: str, connector: str, tag: str) -> None:
+def _start(site: SimSite, identity: str, connector: str, tag: str, car: str = "") -> None:
     charger = site.chargers[identity]
+    if car:
+        (charger.power.next_cars[int(connector)],) = cars_named(car)
     charger.spawn(charger.charge(int(connector), tag, samples=None))
 
 
@@ -93,6 +103,8 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "drop": lambda site, identity: site.chargers[identity].drop_link(),
     "start": _start,
     "stop": _stop,
+    "dial": lambda site, url: site.dial(url),
+    **POWER_COMMANDS,
 }
 
 
@@ -102,26 +114,55 @@ async def _run(options: argparse.Namespace) -> None:
             say({"event": event, "charger": identity, **facts})
 
     site = SimSite(
-        options.url,
+        options.url or NOWHERE,
         options.count,
         directory=options.ledger,
         seed=options.seed,
         versions=options.versions.split(","),
         habits=_habits(options),
         traffic=Traffic(pause_s=options.pause, samples=(options.samples_min, options.samples_max)),
+        grid=_grid(options),
         on_event=on_event,
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, stop.set)
-    say({"chargers": list(site.chargers)})
+    if site.meter is not None:
+        await site.meter.start()
+    say(_ready(site))
     site.arrivals = not options.no_cars
-    async with site:
+    try:
+        if options.url:
+            await site.start()
+        saying = loop.create_task(_say_power(site, options.power_every)) if options.power_every else None
         reading = None if options.no_stdin else loop.create_task(_read_stdin(site, stop))
         await stop.wait()
-        if reading:
-            reading.cancel()
+        for task in (reading, saying):
+            if task is not None:
+                task.cancel()
+    finally:
+        await site.stop()
+
+
+def _ready(site: SimSite) -> Answer:
+    ready: Answer = {"chargers": list(site.chargers)}
+    if site.meter is not None:
+        ready["meter"] = site.meter.address
+        ready["wiring"] = {
+            f"{identity}/{connector}": " ".join(f"L{phase + 1}" for phase in phases)
+            for (identity, connector), phases in site.wiring.items()
+        }
+    return ready
+
+
+def _grid(options: argparse.Namespace) -> Grid | None:
+    if options.meter_port is None:
+        return None
+    building = Building(seed=options.seed, factor=options.building_factor)
+    if options.building:
+        building.set(parse_amps(options.building.split(",")))
+    return Grid(building, meter_port=options.meter_port, rotate=not options.no_rotation)
 
 
 def _habits(options: argparse.Namespace) -> Habits:
@@ -132,7 +173,15 @@ def _habits(options: argparse.Namespace) -> Habits:
         backoff_max_s=options.backoff * 16,
         message_timeout_s=options.timeout,
         retry_interval_s=options.retry_interval,
+        cars=cars_named(options.cars) if options.cars else (),
+        energy_speed=options.energy_speed,
     )
+
+
+async def _say_power(site: SimSite, every_s: float) -> None:
+    while True:
+        say({"event": "grid", "at": time.time(), **power(site)})
+        await asyncio.sleep(every_s)
 
 
 async def _read_stdin(site: SimSite, stop: asyncio.Event) -> None:
@@ -144,7 +193,7 @@ async def _read_stdin(site: SimSite, stop: asyncio.Event) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="edgegw.sim.chargers", description="simulated chargers")
-    parser.add_argument("--url", required=True, help="what the chargers dial, without the identity")
+    parser.add_argument("--url", help="what the chargers dial, without the identity; else `dial` says it")
     parser.add_argument("--count", type=int, default=8)
     parser.add_argument("--ledger", help="directory for ledgers and memories")
     parser.add_argument("--seed", type=int, default=0)
@@ -160,8 +209,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-cars", action="store_true", help="start transactions on command only")
     parser.add_argument("--quiet", action="store_true", help="no events on stdout")
     parser.add_argument("--no-stdin", action="store_true")
+    _add_power_arguments(parser)
     uvloop.run(_run(parser.parse_args(arguments)))
     return 0
+
+
+def _add_power_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cars", help=f"cars that really draw: mixed, or some of {','.join(CARS)}")
+    parser.add_argument("--energy-speed", type=float, default=1.0, help="batteries fill so much faster")
+    parser.add_argument("--meter-port", type=int, help="serve a Modbus TCP meter; 0: the system chooses")
+    parser.add_argument("--building", help="amps of the building, or L1,L2,L3; default: loads by the seed")
+    parser.add_argument("--building-factor", type=float, default=1.0, help="of the loads by the seed")
+    parser.add_argument("--power-every", type=float, help="seconds between events with all currents")
+    parser.add_argument("--no-rotation", action="store_true", help="every charger's L1 is the grid's")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What happens at the connectors of a simulated charger: status, transactions, energy.
 
 Rules of this file:
-- Energy is whole Wh and only rises; a sample adds a random step from the seeded source.
+- Energy is whole Wh and only rises. With cars (`power_path`) it is what has flowed; without, a sample adds
+  a random step from the seeded source.
 - A transaction message is queued the moment its fact happens, with its own timestamp; whether and when it
   is sent is `delivery`'s business.
 - A reboot ends every task; what goes on afterwards starts from the memory.
@@ -10,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import random
+import time
 import uuid
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
@@ -21,6 +23,7 @@ from edgegw.sim.dialect import Dialect2x, Dialect16, signed_text
 from edgegw.sim.habits import Habits
 from edgegw.sim.memory import Memory, MemoryFile, Queued, Session
 from edgegw.sim.peer import LinkLost
+from edgegw.sim.power_path import PowerPath
 from edgegw.sim.watch import Watch
 
 
@@ -34,6 +37,7 @@ class Charging(Watch):
     file: MemoryFile
     delivery: Delivery
     rng: random.Random
+    power: PowerPath
     powered: bool
     accepted: bool
     _statuses: dict[int, str]
@@ -59,6 +63,12 @@ class Charging(Watch):
 
     @abstractmethod
     def _event(self, event: str, **facts: Any) -> None: ...
+
+    @abstractmethod
+    def keep_profile(self, session: Session, profile: Payload) -> None: ...
+
+    @abstractmethod
+    def forget_profiles(self, session: Session) -> None: ...
 
     @property
     def memory(self) -> Memory:
@@ -151,8 +161,10 @@ class Charging(Watch):
         *,
         remote_start_id: int | None = None,
         authorize: bool | None = None,
+        profile: Payload | None = None,
     ) -> Session | None:
-        """Plug in, authorise and queue the start. None when not authorised or not free."""
+        """Plug in, authorise and queue the start; `profile` holds for it. None when not authorised or not
+        free."""
         if not self.free(connector):
             return None
         self._set_status(connector, "Preparing")
@@ -170,10 +182,14 @@ class Charging(Watch):
             start_wh=register,
             tx="" if self.version == V16 else str(uuid.uuid4()),
             remote_start_id=remote_start_id,
+            began_at=time.time(),
         )
         self.memory.sessions[connector] = session
+        if profile is not None:
+            self.keep_profile(session, profile)
+        self.power.plug(session)
         self._queue(session, self.dialect.start_action, self.dialect.start(session, timestamp()), register)
-        self._set_status(connector, "Charging")
+        self._set_status(connector, session.charging_state)
         self._event("started", connector=connector, id_tag=id_tag, session=session.name)
         return session
 
@@ -189,17 +205,39 @@ class Charging(Watch):
     def sample(self, connector: int) -> None:
         """Charge on a little and queue the meter values."""
         session = self.memory.sessions[connector]
-        register = self.memory.registers_wh[connector] + self.rng.randint(*self.habits.energy_per_sample_wh)
-        self.memory.registers_wh[connector] = register
+        power_w, amps = self._flow(connector)
+        register = self.memory.registers_wh[connector]
         when = timestamp()
         signed = self._signed(register, when)
-        payload = self.dialect.meter(session, when, register, self.habits.power_w, signed)
+        payload = self.dialect.meter(session, when, register, power_w, signed, amps)
         self._queue(session, self.dialect.meter_action, payload, register)
         self._event("sample", connector=connector, register_wh=register)
 
+    def _flow(self, connector: int) -> tuple[float, tuple[float, ...]]:
+        """Watts and amps of this instant; the register is brought up to it."""
+        if self.power.works:
+            self.power.update()
+            return round(self.power.power_w(connector)), self.power.amps(connector)
+        self.memory.registers_wh[connector] += self.rng.randint(*self.habits.energy_per_sample_wh)
+        return self.habits.power_w, ()
+
+    def power_state_changed(self, connector: int, state: str) -> None:
+        """The car or the offer changed: 1.6 says it as status, 2.x as an event of the transaction."""
+        session = self.memory.sessions[connector]
+        session.charging_state = state
+        if isinstance(self.dialect, Dialect16):
+            self._set_status(connector, state)
+        else:
+            self._statuses[connector] = state
+            payload = self.dialect.state_changed(session, timestamp())
+            self._queue(session, "TransactionEvent", payload, self.memory.registers_wh[connector])
+        self._event("power", connector=connector, state=state)
+
     def finish(self, connector: int, reason: str = "Local") -> None:
         """Stop the transaction of a connector and queue the stop. reason: the 1.6 word for it."""
+        self.power.unplug(connector)
         session = self.memory.sessions.pop(connector)
+        self.forget_profiles(session)
         register = self.memory.registers_wh[connector]
         when = timestamp()
         payload = self.dialect.stop(session, when, register, reason, self._signed(register, when))

@@ -2,8 +2,8 @@
 
 Rules of this file:
 - A row is a function of charger and payload that returns the answer and what to do once it is sent.
-- Requests are obeyed plainly: profiles and lists are stored and accepted. What has no row is answered
-  NotImplemented, firmware updates NotSupported.
+- Requests are obeyed plainly; charging profiles have their own file, `profile_commands`. What has no row
+  is answered NotImplemented, firmware updates NotSupported.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from edgegw.sim.desk import V16, CallRefused, Payload, timestamp
+from edgegw.sim import profile_commands as profiles
+from edgegw.sim.desk import V16, CallRefused, Payload
 from edgegw.sim.memory import Session
 from edgegw.sim.peer import FollowUp
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 Row = Callable[["SimCharger", Payload], tuple[Payload, FollowUp | None]]
 VENDOR_ID = "org.edgegw.sim"  # DataTransfer is echoed for this one
-_READ_ONLY = {"NumberOfConnectors", "ChargeProfileMaxStackLevel", "SupportedFeatureProfiles"}
+_READ_ONLY = {"NumberOfConnectors", "SupportedFeatureProfiles"}
 _MESSAGES_TRIGGERED = {"BootNotification", "StatusNotification", "Heartbeat", "MeterValues"}
+ABOUT_PROFILES = {"SetChargingProfile", "ClearChargingProfile", "GetCompositeSchedule"}
 _REMOTE_REFUSED = {"Pending", "Rejected", ""}  # 1.6 4.2, 2.x B02.FR.05
 
 
@@ -46,16 +48,22 @@ def _status(status: str, follow_up: FollowUp | None = None) -> tuple[Payload, Fo
 
 
 def _remote_start_16(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | None]:
-    return _remote_start(charger, payload.get("connectorId"), payload["idTag"], None)
+    profile = payload.get("chargingProfile")
+    return _remote_start(charger, payload.get("connectorId"), payload["idTag"], None, profile)
 
 
 def _request_start(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | None]:
     tag = payload["idToken"]["idToken"]
-    return _remote_start(charger, payload.get("evseId"), tag, payload["remoteStartId"])
+    profile = payload.get("chargingProfile")
+    return _remote_start(charger, payload.get("evseId"), tag, payload["remoteStartId"], profile)
 
 
 def _remote_start(
-    charger: SimCharger, connector: int | None, tag: str, remote_start_id: int | None
+    charger: SimCharger,
+    connector: int | None,
+    tag: str,
+    remote_start_id: int | None,
+    profile: Payload | None,
 ) -> tuple[Payload, FollowUp | None]:
     wanted = [connector] if connector else range(1, charger.habits.connectors + 1)
     free = [number for number in wanted if charger.free(number)]
@@ -63,9 +71,8 @@ def _remote_start(
         return _status("Rejected")
 
     def begin() -> None:
-        charger.spawn(
-            charger.charge(free[0], tag, samples=None, remote_start_id=remote_start_id, authorize=False)
-        )
+        told = {"remote_start_id": remote_start_id, "authorize": False, "profile": profile}
+        charger.spawn(charger.charge(free[0], tag, samples=None, **told))
 
     return _status("Accepted", begin)
 
@@ -165,16 +172,20 @@ def _settings(charger: SimCharger) -> dict[str, str]:
         "StopTransactionOnInvalidId": "true",
         "LocalAuthorizeOffline": "true",
         "WebSocketPingInterval": "0",
-        "ChargeProfileMaxStackLevel": "8",
         "SupportedFeatureProfiles": "Core,RemoteTrigger,SmartCharging,LocalAuthListManagement",
+        **(profiles.smart_settings(charger) if charger.version == V16 else {}),
         **charger.memory.settings,
     }
+
+
+def _read_only(charger: SimCharger) -> set[str]:
+    return _READ_ONLY | set(profiles.smart_settings(charger))
 
 
 def _change(charger: SimCharger, key: str, value: str) -> str:
     if key not in {*_settings(charger), "AuthorizationKey", "BasicAuthPassword"}:
         return "NotSupported"
-    if key in _READ_ONLY:
+    if key in _read_only(charger):
         return "Rejected"
     charger.memory.settings[key] = value
     charger.file.save()
@@ -193,7 +204,8 @@ def _change(charger: SimCharger, key: str, value: str) -> str:
 def _get_configuration(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | None]:
     known = {key: value for key, value in _settings(charger).items() if key != "AuthorizationKey"}
     wanted = payload.get("key") or list(known)
-    keys = [{"key": k, "readonly": k in _READ_ONLY, "value": known[k]} for k in wanted if k in known]
+    fixed = _read_only(charger)
+    keys = [{"key": k, "readonly": k in fixed, "value": known[k]} for k in wanted if k in known]
     unknown = [k for k in wanted if k not in known]
     found: Payload = {"configurationKey": keys} if keys else {}
     return found | ({"unknownKey": unknown} if unknown else {}), None
@@ -204,11 +216,14 @@ def _change_configuration(charger: SimCharger, payload: Payload) -> tuple[Payloa
 
 
 def _get_variables(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | None]:
-    known = _settings(charger)
+    settings, smart = _settings(charger), profiles.smart_settings(charger)
     results = []
     for item in payload["getVariableData"]:
         name = item["variable"]["name"]
+        known = smart if item["component"]["name"] == "SmartChargingCtrlr" else settings
         result = {"component": item["component"], "variable": item["variable"]}
+        if "attributeType" in item:
+            result["attributeType"] = item["attributeType"]
         if name in known and name != "BasicAuthPassword":
             result |= {"attributeStatus": "Accepted", "attributeValue": known[name]}
         else:
@@ -262,80 +277,6 @@ def _clear_cache(charger: SimCharger, payload: Payload) -> tuple[Payload, Follow
     return _status("Accepted")
 
 
-# --- charging profiles ------------------------------------------------------------------------------
-
-
-def _set_profile(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | None]:
-    profile = payload.get("csChargingProfiles") or payload["chargingProfile"]
-    place = payload.get("connectorId", payload.get("evseId", 0))
-    key = _profile_id(profile)
-    memory = charger.memory
-    memory.profiles = [p for p in memory.profiles if _profile_id(p["profile"]) != key]
-    memory.profiles.append({"place": place, "profile": _plain_numbers(profile)})
-    charger.file.save()
-    return _status("Accepted")
-
-
-def _plain_numbers(value: Any) -> Any:
-    """The `ocpp` package hands limits over as Decimal."""
-    if isinstance(value, dict):
-        return {key: _plain_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain_numbers(item) for item in value]
-    return value if isinstance(value, str | int | float | None) else float(value)
-
-
-def _profile_id(profile: Payload) -> Any:
-    return profile.get("chargingProfileId", profile.get("id"))
-
-
-def _clear_profile(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | None]:
-    wanted = payload.get("id", payload.get("chargingProfileId"))
-    criteria = payload.get("chargingProfileCriteria", payload)
-
-    def hit(entry: Payload) -> bool:
-        profile = entry["profile"]
-        if wanted is not None:
-            return bool(_profile_id(profile) == wanted)
-        tests = {
-            "connectorId": entry["place"],
-            "evseId": entry["place"],
-            "chargingProfilePurpose": profile.get("chargingProfilePurpose"),
-            "stackLevel": profile.get("stackLevel"),
-        }
-        return all(criteria[name] == value for name, value in tests.items() if name in criteria)
-
-    kept = [entry for entry in charger.memory.profiles if not hit(entry)]
-    status = "Unknown" if len(kept) == len(charger.memory.profiles) else "Accepted"
-    charger.memory.profiles = kept
-    charger.file.save()
-    return _status(status)
-
-
-def _composite(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | None]:
-    """The stored profile of the highest stack level, from now on; a simulator's honest minimum."""
-    place = payload.get("connectorId", payload.get("evseId", 0))
-    entries = [e for e in charger.memory.profiles if e["place"] in (0, place)]
-    if not entries:
-        return _status("Rejected")
-    profile = max(entries, key=lambda entry: entry["profile"].get("stackLevel", 0))["profile"]
-    schedule = profile["chargingSchedule"]
-    now = timestamp()
-    if charger.version == V16:
-        names = ("duration", "chargingRateUnit", "chargingSchedulePeriod")
-        kept = {name: schedule[name] for name in names if name in schedule}
-        return {"status": "Accepted", "connectorId": place, "chargingSchedule": kept}, None
-    first = schedule[0]
-    composite = {
-        "evseId": place,
-        "duration": payload["duration"],
-        "scheduleStart": now,
-        "chargingRateUnit": first["chargingRateUnit"],
-        "chargingSchedulePeriod": first["chargingSchedulePeriod"],
-    }
-    return {"status": "Accepted", "schedule": composite}, None
-
-
 _BOTH: dict[str, Row] = {
     "Reset": _reset,
     "TriggerMessage": _trigger,
@@ -344,9 +285,9 @@ _BOTH: dict[str, Row] = {
     "UpdateFirmware": _no_firmware,
     "SendLocalList": _send_list,
     "ClearCache": _clear_cache,
-    "SetChargingProfile": _set_profile,
-    "ClearChargingProfile": _clear_profile,
-    "GetCompositeSchedule": _composite,
+    "SetChargingProfile": profiles.set_profile,
+    "ClearChargingProfile": profiles.clear_profile,
+    "GetCompositeSchedule": profiles.composite,
 }
 _ROWS_16: dict[str, Row] = {
     **_BOTH,

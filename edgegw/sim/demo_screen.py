@@ -16,7 +16,15 @@ from edgegw.sim.demo import Picture
 
 STORY_LINES = 8
 PLAIN_EVERY_S = 5.0
-_ACT_STYLE = {"the cloud is up": "green", "the cloud is away": "bold red", "the cloud is back": "cyan"}
+_ACT_STYLE = {
+    "the cloud is up": "green",
+    "the building is busy": "bold yellow",
+    "the building is quiet": "green",
+    "the cloud is away": "bold red",
+    "the cloud is back": "cyan",
+}
+_PHASES = ("L1", "L2", "L3")
+_BAR_CELLS = 50
 
 
 class PlainScreen:
@@ -47,6 +55,8 @@ class PlainScreen:
             return
         self._next_at = now + PLAIN_EVERY_S
         self.tell(f"   {summary(picture)}")
+        if line := flow(picture):
+            self.tell(f"   {line}")
 
 
 class LiveScreen:
@@ -79,8 +89,8 @@ class LiveScreen:
         parts: list[Any] = [Text(line, overflow="fold") for line in self._story]
         if self._picture is not None:
             act = self._picture.act
-            parts += [Text(f"\n{act}", style=_ACT_STYLE.get(act, "")), site_table(self._picture)]
-            parts.append(Text(summary(self._picture)))
+            parts += [Text(f"\n{act}", style=_ACT_STYLE.get(act, "")), *phase_bars(self._picture)]
+            parts += [site_table(self._picture), Text(summary(self._picture))]
         self._live.update(Group(*parts))
 
 
@@ -96,12 +106,62 @@ def summary(picture: Picture) -> str:
     )
 
 
+def main_fuse_a(picture: Picture) -> float:
+    """0 when the gateway balances nothing."""
+    return next((float(c["fuse_a"]) for c in picture.power.get("circuits", ()) if not c["parent"]), 0.0)
+
+
+def flow(picture: Picture) -> str:
+    """Amps per phase and the limits of the chargers in one line; "" when nobody knows."""
+    fuse = main_fuse_a(picture)
+    if not (fuse and picture.grid):
+        return ""
+    phases = " ".join(
+        f"{name} {building:.0f}+{cars:.0f}"
+        for name, building, cars in zip(_PHASES, picture.grid["building"], picture.grid["cars"], strict=True)
+    )
+    limits = " ".join(f"{c['limit_a']:g}" for c in picture.power["connectors"])
+    return f"amps of building+cars: {phases}, fuse {fuse:g}; limits of the connectors: {limits}"
+
+
+def phase_bars(picture: Picture) -> list[Text]:
+    """One bar per phase: building, cars, what is left up to the fuse."""
+    fuse = main_fuse_a(picture)
+    if not (fuse and picture.grid):
+        return []
+    pairs = zip(picture.grid["building"], picture.grid["cars"], strict=True)
+    return [_bar(name, *pair, fuse) for name, pair in zip(_PHASES, pairs, strict=True)]
+
+
+def _bar(name: str, building: float, cars: float, fuse: float) -> Text:
+    first = min(_BAR_CELLS, round(building / fuse * _BAR_CELLS))
+    second = min(_BAR_CELLS - first, round(cars / fuse * _BAR_CELLS))
+    over = building + cars > fuse
+    return Text.assemble(
+        f"{name} ",
+        ("█" * first, "blue"),
+        ("█" * second, "bold red" if over else "green"),
+        ("░" * (_BAR_CELLS - first - second), "dim"),
+        f" building {building:3.0f} A  cars {cars:3.0f} A  fuse {fuse:g} A",
+    )
+
+
+def _limits(picture: Picture, identity: str) -> str:
+    mine = [c for c in picture.power.get("connectors", ()) if c["charger"] == identity]
+    return " ".join(f"{c['limit_a']:g}" for c in mine)
+
+
+def _drawn(picture: Picture, identity: str) -> str:
+    connectors = picture.grid.get("connectors", {})
+    mine = [c["amps"] for name, c in connectors.items() if name.rpartition("/")[0] == identity]
+    return " ".join(f"{max(amps):.0f}x{sum(a > 0 for a in amps)}" if any(amps) else "-" for amps in mine)
+
+
 def site_table(picture: Picture) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("charger", "OCPP", "cloud", "connectors", "energy", "stored"):
-        table.add_column(
-            heading, justify="right" if heading in ("energy", "stored") else "left", no_wrap=True
-        )
+    right = ("energy", "stored", "limit A", "draws A")
+    for heading in ("charger", "OCPP", "cloud", "connectors", "limit A", "draws A", "energy", "stored"):
+        table.add_column(heading, justify="right" if heading in right else "left", no_wrap=True)
     for charger in picture.chargers:
         energy = sum(t["energy_wh"] or 0 for t in charger["transactions"])
         states = " ".join(c["status"] for c in charger["connectors"] if c["id"] != "0")
@@ -111,6 +171,8 @@ def site_table(picture: Picture) -> Table:
             charger["version"].removeprefix("ocpp"),
             cloud if charger["connected"] else Text("charger off", "yellow"),
             states,
+            _limits(picture, charger["identity"]),
+            _drawn(picture, charger["identity"]),
             f"{energy} Wh" if charger["transactions"] else "",
             str(charger["queue"]["stored"] or ""),
         )

@@ -7,6 +7,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edgegw.sim.desk import V16, Payload
@@ -73,7 +74,15 @@ class Dialect16:
             "timestamp": when,
         }
 
-    def meter(self, session: Any, when: str, register_wh: int, power_w: int, signed: str | None) -> Payload:
+    def meter(
+        self,
+        session: Any,
+        when: str,
+        register_wh: int,
+        power_w: float,
+        signed: str | None,
+        amps: Sequence[float] = (),
+    ) -> Payload:
         samples: list[Payload] = [
             {
                 "value": str(register_wh),
@@ -82,6 +91,10 @@ class Dialect16:
                 "unit": "Wh",
             },
             {"value": f"{power_w / 1000:.2f}", "measurand": "Power.Active.Import", "unit": "kW"},
+        ]
+        samples += [
+            {"value": f"{value:.2f}", "measurand": "Current.Import", "phase": f"L{phase}", "unit": "A"}
+            for phase, value in enumerate(amps, 1)
         ]
         if signed:
             samples.append({"value": signed, "format": "SignedData", "context": "Sample.Periodic"})
@@ -135,7 +148,7 @@ class Dialect2x:
 
     def start(self, session: Any, when: str) -> Payload:
         trigger = "RemoteStart" if session.remote_start_id is not None else "Authorized"
-        event = self._event(session, "Started", trigger, when, "Charging")
+        event = self._event(session, "Started", trigger, when, session.charging_state)
         event["evse"] = {"id": session.connector, "connectorId": 1}
         event["idToken"] = token(session.id_tag)
         if session.remote_start_id is not None:
@@ -143,10 +156,21 @@ class Dialect2x:
         event["meterValue"] = [_values_2x(when, session.start_wh, "Transaction.Begin", None, None)]
         return event
 
-    def meter(self, session: Any, when: str, register_wh: int, power_w: int, signed: str | None) -> Payload:
-        event = self._event(session, "Updated", "MeterValuePeriodic", when, "Charging")
-        event["meterValue"] = [_values_2x(when, register_wh, "Sample.Periodic", power_w, signed)]
+    def meter(
+        self,
+        session: Any,
+        when: str,
+        register_wh: int,
+        power_w: float,
+        signed: str | None,
+        amps: Sequence[float] = (),
+    ) -> Payload:
+        event = self._event(session, "Updated", "MeterValuePeriodic", when, session.charging_state)
+        event["meterValue"] = [_values_2x(when, register_wh, "Sample.Periodic", power_w, signed, amps)]
         return event
+
+    def state_changed(self, session: Any, when: str) -> Payload:
+        return self._event(session, "Updated", "ChargingStateChanged", when, session.charging_state)
 
     def stop(self, session: Any, when: str, register_wh: int, reason: str, signed: str | None) -> Payload:
         stopped, trigger = _REASON_2X.get(reason, ("Other", "AbnormalCondition"))
@@ -169,7 +193,14 @@ def token(tag: str) -> Payload:
     return {"idToken": tag, "type": "ISO14443"}
 
 
-def _values_2x(when: str, register_wh: int, context: str, power_w: int | None, signed: str | None) -> Payload:
+def _values_2x(
+    when: str,
+    register_wh: int,
+    context: str,
+    power_w: float | None,
+    signed: str | None,
+    amps: Sequence[float] = (),
+) -> Payload:
     register: Payload = {
         "value": register_wh,
         "context": context,
@@ -187,6 +218,15 @@ def _values_2x(when: str, register_wh: int, context: str, power_w: int | None, s
     if power_w is not None:
         unit = {"unit": "W"}
         samples.append({"value": power_w + 0.5, "measurand": "Power.Active.Import", "unitOfMeasure": unit})
+    for phase, value in enumerate(amps, 1):
+        samples.append(
+            {
+                "value": round(value, 2),
+                "measurand": "Current.Import",
+                "phase": f"L{phase}",
+                "unitOfMeasure": {"unit": "A"},
+            }
+        )
     return {"timestamp": when, "sampledValue": samples}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgegw.sim.ev import Car
+
 
 @dataclass(frozen=True, slots=True)
 class Habits:
@@ -32,3 +34,8 @@ class Habits:
     power_w: int = 7400
     energy_per_sample_wh: tuple[int, int] = (50, 400)
     seed: int = 0
+    # With cars, currents and energy are theirs; without, `power_w` and `energy_per_sample_wh` make them up.
+    cars: tuple[Car, ...] = ()
+    max_a: float = 32.0  # of each connector
+    phases: int = 3
+    energy_speed: float = 1.0  # so much faster do the batteries of its cars fill than the clock goes

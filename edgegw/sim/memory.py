@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from edgegw.sim.charging_profiles import Kept
+
 
 class Session(msgspec.Struct, kw_only=True):
     """One charging transaction. `name` is the charger's own; `tx` what is on the wire, "" if not known."""
@@ -25,6 +27,8 @@ class Session(msgspec.Struct, kw_only=True):
     sequence: int = 0  # 2.x seqNo
     remote_start_id: int | None = None
     refused: bool = False  # the cloud said no to the start
+    began_at: float = 0.0  # wall clock
+    charging_state: str = "Charging"  # word of 2.x
 
     def take_sequence(self) -> int:
         self.sequence += 1
@@ -52,7 +56,7 @@ class Memory(msgspec.Struct, kw_only=True):
     registers_wh: dict[int, int] = {}
     settings: dict[str, str] = {}
     unavailable: list[int] = []
-    profiles: list[dict[str, Any]] = []
+    profiles: list[Kept] = []
     list_version: int = 0
     local_list: list[dict[str, Any]] = []
 

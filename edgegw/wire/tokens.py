@@ -58,6 +58,25 @@ def with_member(raw: bytes, key: str, token: bytes) -> bytes:
     return _splice(raw, (start + 1, start + 1), member if is_empty else member + b",")
 
 
+def without_member(raw: bytes, path: Path) -> bytes:
+    """The frame without the member at `path`, and without one comma beside it. KeyError when it is not there.
+
+    The comma behind it goes, with the space up to the next member; of the last member, the one before it.
+    """
+    object_at, key = _value_at(raw, path[:-1]), path[-1]
+    past_comma_at = past_value_at = _past_space(raw, object_at + 1)
+    for name, at in _children(raw, object_at) if raw.startswith(b"{", object_at) else ():
+        end = _value_end(raw, at)
+        after = _past_space(raw, end)
+        if name == key:
+            if raw.startswith(b",", after):
+                return _splice(raw, (past_comma_at, _past_space(raw, after + 1)), b"")
+            return _splice(raw, (past_value_at, end), b"")
+        past_value_at = end
+        past_comma_at = _past_space(raw, after + 1)
+    raise KeyError(key)
+
+
 def value_span(raw: bytes, path: Path) -> Span:
     """Where the value at `path` begins and ends. `()` is the payload itself. KeyError when missing."""
     start = _value_at(raw, path)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.benchmarks import away, memory, neighbours, relay, replay, report, start
+from tests.benchmarks import allocation, away, day_bars, memory, neighbours, relay, replay, report, start
 from tests.benchmarks.bench import Bench, MissingTool
 from tests.benchmarks.report import Row
 from tests.e2e.children import Children
@@ -30,6 +30,8 @@ ALL: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "away": away.measure,
     "replay": replay.measure,
     "start": start.measure,
+    "allocation": allocation.measure,
+    "day": day_bars.measure,
 }
 BUILD = Path(__file__).parents[2] / "build"  # on the disk of the checkout: /tmp may be memory
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import httpx
 import jsonschema_rs
 
-from edgegw.config import Address
+from edgegw.config_values import Address
 from edgegw.control.server import ControlServer
 from edgegw.core.authorization import TokenPolicy
 from edgegw.core.records import SaveDocument
 from edgegw.core.site import Policy, Site
 from edgegw.runtime.backoff import BackoffSettings
-from edgegw.runtime.gateway import Gateway, GatewaySettings
+from edgegw.runtime.cloud_way import GatewaySettings
+from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.ports import Admitted, DialFailed, DialRequest, HandshakeRequest, LegListener
 from edgegw.store.journal import Journal
 

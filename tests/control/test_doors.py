@@ -12,7 +12,7 @@ import threading
 import pytest
 import uvloop
 
-from edgegw.config import Address
+from edgegw.config_values import Address
 from edgegw.control import doors
 from edgegw.control.server import ControlServer
 from edgegw.errors import ConfigFault

@@ -114,12 +114,15 @@ def test_no_row_is_for_a_message_that_does_not_exist():
 @EVERY_VERSION
 def test_everything_of_the_cloud_is_relayed_unless_a_row_says_why_not(version):
     special = {action for action in FROM_CLOUD[version] if routing.from_cloud(action).up is not Up.RELAY}
+    limits = {"SetChargingProfile", "ClearChargingProfile", "GetCompositeSchedule"}
+    wanted_2x = {"GetTransactionStatus", "SetVariables", "SetNetworkProfile"}
+    limits_2x = {"GetChargingProfiles", "RequestStartTransaction"}
     wanted = {
         V16: {"ChangeConfiguration", "RemoteStartTransaction", "RemoteStopTransaction"},
-        V201: {"GetTransactionStatus", "SetVariables", "SetNetworkProfile"},
-        V21: {"GetTransactionStatus", "SetVariables", "SetNetworkProfile"},
+        V201: wanted_2x | limits_2x,
+        V21: wanted_2x | limits_2x | {"UpdateDynamicSchedule", "UsePriorityCharging"},
     }[version]
-    assert special == wanted | {"ClearCache", "DataTransfer", "SendLocalList", "SetChargingProfile"}
+    assert special == wanted | limits | {"ClearCache", "DataTransfer", "SendLocalList"}
 
 
 @EVERY_CALL

@@ -42,7 +42,7 @@ async def test_a_charger_that_came_again_during_the_dial_gets_its_cloud_all_the_
     charger = await house.boots("CP-1")
     house.cloud.goes_down()
     session = house.gateway.sessions["CP-1"]
-    await eventually(lambda: house.gateway.cloud_error)
+    await eventually(lambda: house.gateway.cloud.error)
     # The cloud is back, but slow: the dial for the first connection is under way ...
     house.cloud.answer.clear()
     house.cloud.dialling.clear()

@@ -93,3 +93,28 @@ def test_text_that_is_no_frame_is_refused_not_searched_for_ever(cut):
 def test_long_messages_take_linear_time():
     raw = b'[2,"1","A",{"s":"' + b'\\"' * 500_000 + b'","l":[' + b"[]," * 100_000 + b'0],"last":1}]'
     assert tokens.with_value(raw, ("last",), b"2") == raw[:-3] + b"2}]"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'[2,"1","R",{"p":{"a":[1,{"p":2}]},"t":1.10}]', b'[2,"1","R",{"t":1.10}]'),
+        (b'[2,"1","R", { "t" : 1.10 , "p" : {"a":"}"} } ]', b'[2,"1","R", { "t" : 1.10 } ]'),
+        (b'[2,"1","R",{"a":1, "p" : null ,\n "t":2e0}]', b'[2,"1","R",{"a":1, "t":2e0}]'),
+        (b'[2,"1","R",{ "p":{} }]', b'[2,"1","R",{  }]'),
+        (b'[2,"1","R",{"\\u0070":{},"t":"\\ud800"}]', b'[2,"1","R",{"t":"\\ud800"}]'),
+    ],
+)
+def test_a_member_cut_out(before, after):
+    assert tokens.without_member(before, ("p",)) == after
+
+
+def test_a_member_cut_out_of_an_object_inside():
+    before = b'[2,"1","R",{"in":[0,{"a":1,"p":2}],"p":3}]'
+    assert tokens.without_member(before, ("in", 1, "p")) == b'[2,"1","R",{"in":[0,{"a":1}],"p":3}]'
+
+
+@pytest.mark.parametrize("path", [("nope",), ("nested", "nope"), ("connectorId", "x"), ("nested", "l", "x")])
+def test_a_member_that_is_not_there_is_not_cut_out(path):
+    with pytest.raises(KeyError):
+        tokens.without_member(START, path)

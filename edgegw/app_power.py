@@ -1,0 +1,179 @@
+"""From the site file to the electrical site: circuits, connectors, meters, limits by the clock.
+
+Only `app` uses this. Everything here runs once, at start; what is wrong in a data file of the operator is a
+ConfigFault that names file and key.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from edgegw.balance import model
+from edgegw.balance.limits import LimitBook, Schedule
+from edgegw.balance.model import Reading
+from edgegw.balance.tree import Tree
+from edgegw.config import SiteConfig
+from edgegw.config_power import DC_EFFICIENCY, Balancing, Circuit, Connector, Meter
+from edgegw.core.load_control import PowerPlan
+from edgegw.core.power import NOT_BALANCED, PowerPolicy, Wiring
+from edgegw.core.records import Document
+from edgegw.errors import ConfigFault
+from edgegw.meters.plausible import MeterOptions, Plausibility
+from edgegw.meters.poller import MeterPoller, PollerSettings
+from edgegw.meters.template import Template, find, load_templates, protects_phases
+from edgegw.quirks.load import load_quirks
+
+log = logging.getLogger("edgegw")
+
+
+def plan_from(config: SiteConfig) -> PowerPlan:
+    """Empty without a [[connector]]: nothing is balanced then."""
+    balancing = config.balancing
+    wirings: dict[str, tuple[Wiring, ...]] = {}
+    for connector in config.connector:
+        wired = _wiring(connector, balancing)
+        wirings[connector.charger] = (*wirings.get(connector.charger, ()), wired)
+    meters: dict[str, tuple[str, ...]] = {}
+    for circuit in config.circuit:
+        if circuit.meter is not None:
+            meters[circuit.meter] = (*meters.get(circuit.meter, ()), circuit.name)
+    return PowerPlan(
+        circuits=tuple(_circuit(circuit, balancing) for circuit in config.circuit),
+        connectors=tuple(_connector(connector, balancing) for connector in config.connector),
+        wirings=wirings,
+        circuit_of_meter=meters,
+        settings=model.Settings(
+            nominal_v=balancing.nominal_voltage_v,
+            stale_after_s=balancing.stale_after_s,
+            min_on_s=balancing.min_on_s,
+            min_off_s=balancing.min_off_s,
+            rotation_s=balancing.rotation_s,
+            overload_tolerance_s=balancing.overload_tolerance_s,
+        ),
+    )
+
+
+def _circuit(circuit: Circuit, balancing: Balancing) -> model.Circuit:
+    return model.Circuit(
+        name=circuit.name,
+        limit_a=circuit.fuse_a,
+        parent=circuit.parent or "",
+        metered=circuit.meter is not None,
+        margin_a=balancing.margin_a if circuit.margin_a is None else circuit.margin_a,
+        reserve_a=circuit.reserve_a,
+        unbalance_a=model.INFINITE if circuit.unbalance_a is None else circuit.unbalance_a,
+    )
+
+
+def _connector(connector: Connector, balancing: Balancing) -> model.Connector:
+    low_a, high_a, safe_a = connector.limits_a(balancing.nominal_voltage_v)
+    return model.Connector(
+        id=connector.id,
+        circuit=connector.circuit,
+        phases=connector.phases,
+        min_a=low_a,
+        max_a=high_a,
+        step_a=connector.step_a,
+        safe_a=safe_a,
+        priority=connector.priority,
+        weight=connector.weight,
+        dc=connector.dc,
+    )
+
+
+def _wiring(connector: Connector, balancing: Balancing) -> Wiring:
+    low_a, high_a, safe_a = connector.limits_a(balancing.nominal_voltage_v)
+    return Wiring(
+        connector=connector.connector,
+        phases=len(connector.phases),
+        min_a=low_a,
+        max_a=high_a,
+        safe_a=safe_a,
+        dc=connector.dc,
+        efficiency=DC_EFFICIENCY if connector.dc else 1.0,
+    )
+
+
+def policy_from(config: SiteConfig) -> PowerPolicy:
+    """Raises ConfigFault for a quirk file that is wrong."""
+    if not config.connector:
+        return NOT_BALANCED
+    balancing = config.balancing
+    return PowerPolicy(
+        wirings=plan_from(config).wirings,
+        quirks=load_quirks(balancing.quirks_directory),
+        nominal_v=balancing.nominal_voltage_v,
+        profile_lifetime_s=balancing.profile_lifetime_s,
+        zone=ZoneInfo(config.site.timezone),
+        notify_cloud=balancing.notify_cloud,
+    )
+
+
+def limits_from(config: SiteConfig, kept: tuple[Document, ...]) -> LimitBook:
+    """`kept`: what the store holds for the site; limits that people had set live on."""
+    schedules = (
+        Schedule(
+            name=schedule.name,
+            circuit=schedule.circuit,
+            from_min=schedule.from_,
+            to_min=schedule.to,
+            days=tuple(WEEKDAYS.index(day) for day in schedule.days),
+            limit_a=schedule.limit_a,
+        )
+        for schedule in config.schedule
+    )
+    plan = plan_from(config)
+    zone = ZoneInfo(config.site.timezone)
+    book = LimitBook(Tree(plan.circuits, plan.connectors), zone, schedules, plan.settings.nominal_v)
+    for document in kept:
+        if document.kind == "limits":
+            for complaint in book.restore(msgspec.json.decode(document.value)):
+                log.warning("%s", complaint)
+    return book
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def pollers_from(
+    config: SiteConfig,
+    on_reading: Callable[[str, Reading], None],
+    on_trouble: Callable[[str, str, str], None],
+) -> list[MeterPoller]:
+    """Raises ConfigFault when a template is not known or cannot protect a phase."""
+    if not config.meter:
+        return []
+    templates = load_templates(config.balancing.meters_directory)
+    return [_poller(meter, templates, config, on_reading, on_trouble) for meter in config.meter]
+
+
+def _poller(
+    meter: Meter,
+    templates: dict[str, Template],
+    config: SiteConfig,
+    on_reading: Callable[[str, Reading], None],
+    on_trouble: Callable[[str, str, str], None],
+) -> MeterPoller:
+    template = find(templates, meter.template)
+    if not protects_phases(template):
+        raise ConfigFault(
+            f"[[meter]] {meter.name}: {meter.template} shows totals only: it cannot protect a phase"
+        )
+    options = MeterOptions(
+        invert=meter.invert,
+        rotation=(meter.phases[0], meter.phases[1], meter.phases[2]),
+        nominal_v=config.balancing.nominal_voltage_v,
+        frozen_after_s=meter.frozen_after_s,
+    )
+    settings = PollerSettings(
+        name=meter.name,
+        address=meter.address,
+        unit=template.unit_id if meter.unit is None else meter.unit,
+        poll_interval_s=meter.poll_interval_s,
+        timeout_s=meter.timeout_s,
+    )
+    return MeterPoller(settings, template, Plausibility(template, options), on_reading, on_trouble)

@@ -1,0 +1,146 @@
+"""The sums of one step: what each circuit has on each phase, who stands on it, what is left.
+
+Rules of this file:
+- `load_a` is what we have decided: offers, and the least of every car whose turn it is. Shedding looks at
+  it.
+- `taken_a` is what may flow until every decrease is confirmed: the higher of offer and standing limit.
+  Raising looks at it: nothing is given twice.
+- All offers are changed through `Round.offer`, so that the sums stay true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from edgegw.balance.demand import Car
+from edgegw.balance.model import PHASES, Settings
+from edgegw.balance.shares import Claim, fill
+from edgegw.balance.tree import Tree
+
+
+class Bounds(msgspec.Struct, gc=False):
+    """Of every row; amps for the chargers there together."""
+
+    limit_a: list[float]  # the lowest that holds; fuse rows only
+    base_a: list[float]  # of the building; fuse rows only
+    reserved_a: list[float]  # for connectors that cannot be steered; fuse rows only
+    budget_a: list[float]  # with the margin kept free
+    usual_a: list[float]  # with the building as high as it usually gets
+    hard_a: list[float]  # the limit itself, by the last reading; unbalance has none
+    spare_a: list[float]  # kept free when a car is admitted
+    admits: list[bool]  # False: no car may start here now
+    urgent: list[bool]  # above `hard_a` nobody waits
+    sources: list[str]  # of the limit that makes the budget; "" for the fuse
+
+
+class Round:
+    """One step's working state."""
+
+    def __init__(
+        self, now: float, tree: Tree, cars: Sequence[Car], rows: Sequence[tuple[int, ...]], bounds: Bounds,
+        settings: Settings,
+    ) -> None:  # fmt: skip
+        self.now = now
+        self.tree = tree
+        self.cars = cars
+        self.rows = rows
+        self.bounds = bounds
+        self.settings = settings
+        self.load_a = [0.0] * tree.row_count
+        self.taken_a = [0.0] * tree.row_count
+        self.on = [car for car in cars if car.on and car.steered]
+        for car in cars:
+            if car.present and car.steered:
+                self._add(car, 1.0)
+        self._shares: dict[int, float] | None = None
+
+    @staticmethod
+    def need(car: Car) -> float:
+        """What is kept for it: its offer, its least when its turn has come, what it takes without asking."""
+        need = max(car.offer_a, car.stubborn_a)
+        return max(need, car.least_a) if car.on else need
+
+    def _add(self, car: Car, sign: float) -> None:
+        need = self.need(car)
+        taken = sign * max(need, car.standing_a)
+        need *= sign
+        for row in self.rows[car.index]:
+            self.load_a[row] += need
+            self.taken_a[row] += taken
+
+    def offer(self, car: Car, amps: float) -> None:
+        self._add(car, -1.0)
+        car.offer(amps, self.now, self.settings)
+        self._add(car, 1.0)
+
+    def admit(self, car: Car) -> None:
+        self._add(car, -1.0)
+        car.admit(self.now)
+        self._add(car, 1.0)
+        self.on.append(car)
+        self._shares = None
+
+    def pause(self, car: Car) -> None:
+        self._add(car, -1.0)
+        car.pause(self.now, self.settings)
+        self._add(car, 1.0)
+        self.on.remove(car)
+        self._shares = None
+
+    def revoke(self, car: Car) -> None:
+        """End a booking for which no room came free; it had no turn, so nothing is counted against it."""
+        self._add(car, -1.0)
+        car.on = False
+        self._add(car, 1.0)
+        self.on.remove(car)
+        self._shares = None
+
+    def budget(self, row: int) -> float:
+        """Of an unbalance row it follows what the other phases carry."""
+        first = PHASES * len(self.tree.circuits)
+        if row < first:
+            return self.bounds.budget_a[row]
+        group = row - (row - first) % PHASES
+        return self.bounds.budget_a[row] + min(self.load_a[group : group + PHASES])
+
+    def over(self, row: int) -> float:
+        return self.load_a[row] - self.budget(row)
+
+    def room(self, car: Car) -> float:
+        """What can be added to its offer now out of what is confirmed free; may be negative."""
+        left = min(self.budget(row) - self.taken_a[row] for row in self.rows[car.index])
+        return left + max(self.need(car), car.standing_a) - car.offer_a
+
+    @property
+    def shares(self) -> dict[int, float]:
+        """Max-min share of every car whose turn it is, by index. It ranks cars; it is never sent."""
+        if self._shares is None:
+            claims = [
+                Claim(
+                    self.rows[car.index],
+                    car.least_a,
+                    max(car.least_a, car.use_a),
+                    self._weight(car),
+                    car.priority,
+                )
+                for car in self.on
+            ]
+            budgets = [self.budget(row) for row in range(len(self.load_a))]
+            amps = fill(claims, budgets)
+            self._shares = {car.index: amps[n] for n, car in enumerate(self.on)}
+        return self._shares
+
+    def _weight(self, car: Car) -> float:
+        """Who had much weighs less: short stays and single-phase cars do not end with nothing."""
+        most = self.settings.served_wh
+        return car.connector.weight * max(0.1, most / (most + car.energy_wh / car.connector.weight))
+
+    def minima(self) -> list[float]:
+        """On every row the least of those whose turn it is."""
+        sums = [0.0] * len(self.load_a)
+        for car in self.on:
+            for row in self.rows[car.index]:
+                sums[row] += car.least_a
+        return sums

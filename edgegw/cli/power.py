@@ -1,0 +1,145 @@
+"""`edgegw power` shows who may draw what and why; `edgegw limit` lowers a circuit for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from edgegw.cli.asking import OK, REFUSED, Asking, asks_gateway
+from edgegw.cli.tables import number, span, table
+from edgegw.control.client import ControlClient
+from edgegw.control.power_models import CircuitView, ConnectorPowerView, PhaseAmps, PowerView
+from edgegw.units import parse_duration
+
+
+@click.command()
+@asks_gateway
+def power(client: ControlClient, asking: Asking) -> int:
+    """What each circuit carries, what each connector may draw, and why.
+
+    Exit code 1 when nothing is balanced: the site file has no [[connector]].
+    """
+    found = client.power()
+    if not found.balanced:
+        asking.tell(client, "nothing is balanced here: the site file has no [[connector]]")
+        return REFUSED
+    asking.tell(client, "\n\n".join(_parts(found)))
+    return OK
+
+
+def _parts(found: PowerView) -> Iterator[str]:
+    yield table(
+        ("CIRCUIT", ">FUSE A", "LIMIT", "MEASURED A", "BUILDING A", "CHARGERS A", "FREE A", "READ"),
+        (_circuit(circuit) for circuit in found.circuits),
+    )
+    if troubles := [f"meter {meter.name}: {meter.trouble}" for meter in found.meters if meter.trouble]:
+        yield "\n".join(troubles)
+    yield table(
+        ("CHARGER", ">CONN", ">MAY A", ">HAS A", "DRAWS A", ">CLOUD A", "STEERED", "WHY"),
+        (_connector(connector) for connector in found.connectors),
+    )
+    if found.limits:
+        lines = (
+            (
+                limit.source,
+                limit.circuit,
+                f"{_three(limit.limit_a)} A" if limit.asked_w is None else f"{limit.asked_w:g} W",
+                "chargers" if limit.chargers_only else "all",
+                limit.until or "cleared",
+            )
+            for limit in found.limits
+        )
+        yield table(("LIMIT BY", "CIRCUIT", "AT", "FOR", "UNTIL"), lines)
+    if found.alarms:
+        yield "\n".join(f"alarm: {text}" for text in found.alarms)
+
+
+def _circuit(seen: CircuitView) -> tuple[str, ...]:
+    limit = "fuse" if seen.limit_source == "fuse" else f"{_three(seen.limit_a)} {seen.limit_source}"
+    read = "-" if seen.reading_age_s is None else f"{seen.reading_age_s:.0f} s ago"
+    return (
+        seen.name,
+        f"{seen.fuse_a:g}",
+        limit,
+        _three(seen.measured_a),
+        _three(seen.building_a),
+        _three(seen.granted_a),
+        _three(seen.free_a),
+        f"{read}, silent: reserve counts" if seen.stale else read,
+    )
+
+
+def _connector(seen: ConnectorPowerView) -> tuple[str | int, ...]:
+    return (
+        seen.charger,
+        seen.connector,
+        f"{seen.limit_a:g}",
+        "-" if seen.accepted_a is None else f"{seen.accepted_a:g}",
+        "-" if seen.drawn_a is None else _three(seen.drawn_a),
+        "-" if seen.cloud_a is None else f"{seen.cloud_a:g}",
+        seen.control,
+        seen.fault or seen.why,
+    )
+
+
+def _three(amps: PhaseAmps | tuple[float | None, ...]) -> str:
+    return " ".join("-" if value is None else f"{value:.1f}" for value in amps)
+
+
+@click.group()
+def limit() -> None:
+    """Lower a circuit below its fuse, for a time or until cleared."""
+
+
+@limit.command("set")
+@click.argument("circuit")
+@click.option("--amps", type=click.FloatRange(0, 10_000), help="Per phase, for everything on the circuit.")
+@click.option("--watts", type=click.FloatRange(0, 10_000_000), help="For all phases together.")
+@click.option("--for", "for_text", help='How long, such as "2 h"; without it until cleared.')
+@click.option("--source", default="building", show_default=True, help="Who sets it: one limit each.")
+@click.option("--chargers-only", is_flag=True, help="For the chargers alone, not for what the meter shows.")
+@click.option("--floor-14a", is_flag=True, help="Never below what §14a EnWG leaves the chargers.")
+@asks_gateway
+def set_limit(
+    client: ControlClient,
+    asking: Asking,
+    circuit: str,
+    amps: float | None,
+    watts: float | None,
+    for_text: str | None,
+    source: str,
+    chargers_only: bool,
+    floor_14a: bool,
+) -> int:
+    """Set the limit of SOURCE on CIRCUIT; one that was there before is replaced."""
+    if (amps is None) == (watts is None):
+        raise click.UsageError("give --amps or --watts")
+    try:
+        for_s = parse_duration(for_text) if for_text else None
+    except ValueError as error:
+        raise click.UsageError(f"--for {for_text}: {error}") from error
+    client.set_limit(
+        circuit,
+        source=source,
+        limit_a=amps,
+        limit_w=watts,
+        for_s=for_s,
+        chargers_only=chargers_only,
+        floor_14a=floor_14a,
+    )
+    told = f"{amps:g} A" if amps is not None else f"{watts:g} W"
+    until = f"for {span(for_s)}" if for_s else "until it is cleared"
+    asking.tell(client, f"{circuit}: {told} by {source}, {until}")
+    return OK
+
+
+@limit.command("clear")
+@click.argument("circuit", required=False)
+@click.option("--source", help="Only the limits of this source.")
+@asks_gateway
+def clear_limit(client: ControlClient, asking: Asking, circuit: str | None, source: str | None) -> int:
+    """Clear limits that were set: of CIRCUIT, or of all."""
+    done = client.clear_limits(circuit=circuit, source=source)
+    asking.tell(client, f"{number(done.cleared, 'limit')} cleared")
+    return OK

@@ -1,0 +1,61 @@
+"""What people and systems ask and order about charging power, without the web around it.
+
+An order is kept over a restart and acted on at once; it leaves one line in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from edgegw.control import power_models as models
+from edgegw.control.power_view import power_view
+from edgegw.control.problem import Problem
+from edgegw.runtime import clock
+from edgegw.runtime.gateway import Gateway
+from edgegw.runtime.load import LoadLoop
+
+log = logging.getLogger("edgegw.control")
+
+
+class PowerDesk:
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def view(self) -> models.PowerView:
+        return power_view(self._gateway.load, self._gateway.sessions, clock.now())
+
+    def set_limit(self, order: models.LimitOrder, asker: str) -> models.PowerView:
+        """Raises Problem: nothing is balanced, no such circuit, a limit that is none."""
+        load = self._load()
+        wall = clock.now().wall
+        try:
+            load.control.limits.set(
+                order.source,
+                now_wall=wall,
+                circuit=order.circuit,
+                limit_a=order.limit_a,
+                limit_w=order.limit_w,
+                chargers_only=order.chargers_only,
+                expires_at=wall + order.for_s if order.for_s is not None else None,
+                floor_14a=order.floor_14a,
+            )
+        except ValueError as error:
+            raise Problem(422, "invalid", str(error)) from error
+        load.limits_changed()
+        log.info("%s set a limit: %s", asker, order)
+        return self.view()
+
+    def clear_limits(self, circuit: str | None, source: str | None, asker: str) -> models.LimitCleared:
+        load = self._load()
+        limits = load.control.limits
+        sources = {o.source for o in limits.orders(clock.now().wall)} if source is None else {source}
+        cleared = sum(limits.clear(one, circuit) for one in sorted(sources))
+        load.limits_changed()
+        log.info("%s cleared %d limits", asker, cleared)
+        return models.LimitCleared(cleared=cleared)
+
+    def _load(self) -> LoadLoop:
+        load = self._gateway.load
+        if load is None:
+            raise Problem(409, "not_balanced", "nothing is balanced here: the site file has no [[connector]]")
+        return load

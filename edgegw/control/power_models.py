@@ -1,0 +1,99 @@
+"""What the local API says of charging power: circuits, meters, limits, and why each connector has its own.
+
+Amps are per phase of the grid, L1 to L3; null where nobody knows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edgegw.control.models import Time, View
+
+PhaseAmps = tuple[float | None, float | None, float | None]
+
+
+class CircuitView(View):
+    name: str
+    parent: str
+    fuse_a: float
+    limit_a: PhaseAmps = Field(description="the lowest that holds now: the fuse, or a limit from elsewhere")
+    limit_source: str
+    measured_a: PhaseAmps = Field(description="what its meter shows")
+    building_a: PhaseAmps = Field(description="everything that is not a charger, as reckoned")
+    granted_a: PhaseAmps = Field(description="what the chargers may draw together")
+    free_a: PhaseAmps
+    reading_age_s: float | None
+    stale: bool = Field(description="its meter is silent: the reserve counts as the building")
+
+
+class MeterView(View):
+    name: str
+    current_a: PhaseAmps
+    voltage_v: PhaseAmps
+    power_w: float | None
+    age_s: float | None
+    trouble: str = Field(description='why it gives nothing; "" when it does')
+
+
+class ConnectorPowerView(View):
+    charger: str
+    connector: int
+    circuit: str
+    limit_a: float = Field(description="what the site gives it, per phase")
+    accepted_a: float | None = Field(description="the last limit that the charger took")
+    drawn_a: tuple[float | None, ...] | None = Field(description="what it says it draws, its own L1 to L3")
+    cloud_a: float | None = Field(description="what the cloud's profiles allow; null: no limit")
+    safe_a: float
+    control: Literal["unknown", "steered", "refuses", "disobeys", "silent"]
+    why: str = Field(description="one line: what holds the limit where it is")
+    fault: str
+    method: str = Field(description="how it is told: tx, tx_default, max")
+    expires_in_s: float | None = Field(description="then it falls back to safe_a by itself")
+    writes_today: int = Field(description="profiles written since midnight UTC")
+    quirks: tuple[str, ...]
+
+
+class LimitView(View):
+    """A limit on a circuit below its fuse, from somebody or something."""
+
+    source: str
+    circuit: str
+    limit_a: PhaseAmps
+    asked_w: float | None = Field(description="when it was set in watts")
+    chargers_only: bool
+    until: Time | None
+
+
+class PowerView(View):
+    balanced: bool = Field(description="the site file has connectors to balance")
+    circuits: tuple[CircuitView, ...]
+    meters: tuple[MeterView, ...]
+    connectors: tuple[ConnectorPowerView, ...]
+    limits: tuple[LimitView, ...]
+    alarms: tuple[str, ...]
+
+
+class LimitOrder(BaseModel):
+    """Set a limit on a circuit. One of amps and watts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str = Field(default="building", min_length=1, max_length=64)
+    circuit: str = Field(default="", description="empty: the whole site")
+    limit_a: float | None = Field(default=None, ge=0, le=10_000)
+    limit_w: float | None = Field(default=None, ge=0, le=10_000_000)
+    chargers_only: bool = Field(default=False, description="for the chargers alone, not what the meter shows")
+    floor_14a: bool = Field(default=False, description="never below what §14a EnWG leaves the chargers")
+    for_s: float | None = Field(default=None, gt=0, le=31_536_000, description="null: until it is cleared")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> LimitOrder:
+        if (self.limit_a is None) == (self.limit_w is None):
+            raise ValueError("give limit_a or limit_w")
+        return self
+
+
+class LimitCleared(View):
+    cleared: int

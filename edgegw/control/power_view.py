@@ -1,0 +1,136 @@
+"""From the load loop to what people see of it: pure builders of `control.power_models`.
+
+Rules of this file: read only; time comes in as `now`; whatever is not known is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgegw.balance.model import INFINITE, CircuitState, Reading
+from edgegw.control import power_models as models
+from edgegw.control.view import utc
+from edgegw.core import cloud_cap
+from edgegw.core.events import Instant
+from edgegw.core.load_control import split_id
+from edgegw.core.power import ConnectorPower, Control
+from edgegw.core.state import ChargerState
+from edgegw.runtime.load import LoadLoop, MeterHealth
+from edgegw.runtime.session import Session
+
+_UNKNOWN = (None, None, None)
+
+
+def power_view(load: LoadLoop | None, sessions: dict[str, Session], now: Instant) -> models.PowerView:
+    if load is None:
+        return models.PowerView(balanced=False, circuits=(), meters=(), connectors=(), limits=(), alarms=())
+    allocation = load.control.allocation
+    return models.PowerView(
+        balanced=True,
+        circuits=tuple(_circuit(load, c) for c in allocation.circuits) if allocation is not None else (),
+        meters=tuple(_meter(health, now) for health in load.meters.values()),
+        connectors=tuple(_connectors(load, sessions, now)),
+        limits=tuple(_limits(load, now)),
+        alarms=tuple(allocation.alarms.values()) if allocation is not None else (),
+    )
+
+
+def _circuit(load: LoadLoop, seen: CircuitState) -> models.CircuitView:
+    wired = next(c for c in load.control.plan.circuits if c.name == seen.name)
+    return models.CircuitView(
+        name=seen.name,
+        parent=wired.parent,
+        fuse_a=wired.limit_a,
+        limit_a=_rounded(seen.limit_a),
+        limit_source=seen.limit_source,
+        measured_a=_rounded(seen.measured_a),
+        building_a=_rounded(seen.base_a),
+        granted_a=_rounded(seen.granted_a),
+        free_a=_rounded(seen.free_a),
+        reading_age_s=_one_decimal(seen.reading_age_s),
+        stale=seen.stale,
+    )
+
+
+def _meter(health: MeterHealth, now: Instant) -> models.MeterView:
+    reading: Reading | None = health.reading
+    if reading is None:
+        return models.MeterView(
+            name=health.name,
+            current_a=_UNKNOWN,
+            voltage_v=_UNKNOWN,
+            power_w=None,
+            age_s=None,
+            trouble=health.trouble or "has not answered yet",
+        )
+    return models.MeterView(
+        name=health.name,
+        current_a=_rounded(reading.current_a),
+        voltage_v=_rounded(reading.voltage_v),
+        power_w=_one_decimal(reading.power_w),
+        age_s=_one_decimal(now.mono - reading.at),
+        trouble=health.trouble,
+    )
+
+
+def _connectors(
+    load: LoadLoop, sessions: dict[str, Session], now: Instant
+) -> Iterator[models.ConnectorPowerView]:
+    allocation = load.control.allocation
+    for wired in load.control.plan.connectors:
+        charger, number = split_id(wired.id)
+        session = sessions.get(charger)
+        grant = allocation.grants.get(wired.id) if allocation is not None else None
+        state = session.charger.state if session is not None else None
+        power = state.power.connectors.get(number) if state is not None else None
+        yield models.ConnectorPowerView(
+            charger=charger,
+            connector=number,
+            circuit=wired.circuit,
+            limit_a=grant.limit_a if grant is not None else wired.safe_a,
+            accepted_a=power.accepted_a if power is not None else None,
+            drawn_a=power.drawn_a if power is not None else None,
+            cloud_a=_cloud_a(state, number, now),
+            safe_a=wired.safe_a,
+            control=(power.control if power is not None else Control.UNKNOWN).value,
+            why=grant.reason.text if grant is not None else "",
+            fault=power.fault if power is not None else "has never connected",
+            method=power.method if power is not None else "",
+            expires_in_s=_expires_in_s(power, now),
+            writes_today=power.writes_today if power is not None else 0,
+            quirks=state.power.quirks.names if state is not None else (),
+        )
+
+
+def _cloud_a(state: ChargerState | None, connector: int, now: Instant) -> float | None:
+    if state is None:
+        return None
+    cap_a, _ = cloud_cap.cap_for(state, connector, now)
+    return None if cap_a == INFINITE else round(cap_a, 1)
+
+
+def _expires_in_s(power: ConnectorPower | None, now: Instant) -> float | None:
+    if power is None or power.expires_at == INFINITE or power.expires_at < now.mono:
+        return None
+    return round(power.expires_at - now.mono, 1)
+
+
+def _limits(load: LoadLoop, now: Instant) -> Iterator[models.LimitView]:
+    for order in load.control.limits.orders(now.wall):
+        yield models.LimitView(
+            source=order.source,
+            circuit=order.circuit,
+            limit_a=_rounded(order.at(now.wall) or order.limit_a),
+            asked_w=order.asked_w,
+            chargers_only=order.chargers_only,
+            until=utc(order.expires_at),
+        )
+
+
+def _rounded(amps: tuple[float | None, ...]) -> models.PhaseAmps:
+    first, second, third = (_one_decimal(value) for value in amps)
+    return first, second, third
+
+
+def _one_decimal(value: float | None) -> float | None:
+    return None if value is None or value in (INFINITE, -INFINITE) else round(value, 1)

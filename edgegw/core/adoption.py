@@ -1,0 +1,216 @@
+"""Bringing a charger under control: quiet, read what it can, clear what others left, set the safe limit.
+
+Rules of this file:
+- One CALL at a time. After a boot all of it, but for the clearing, which is done once when the gateway first
+  meets the charger; after a mere reconnect only what is missing.
+- The standing limit is what holds whenever nobody steers: it comes before any live one (OCPP 2.x K03).
+- What is refused or unanswered never stops here: the next way, or on without. A charger that took no standing
+  limit is unsteerable until it takes one or a live one; it is tried again every few minutes.
+"""
+
+from __future__ import annotations
+
+from edgegw.core import box_calls, capabilities, limit_profiles
+from edgegw.core.calls import Outgoing, Priority
+from edgegw.core.effects import Effect, Noticed
+from edgegw.core.events import Instant
+from edgegw.core.limit_orders import READY, standing_method, standing_plan, standing_ways
+from edgegw.core.limit_profiles import own_id
+from edgegw.core.limits_held import safe_a
+from edgegw.core.live_limits import ANSWER_TIMEOUT_S, TRY_ALL_AGAIN_S, back_off_s, drop
+from edgegw.core.power import Capabilities, ConnectorPower, Control
+from edgegw.core.power_notes import count_write, keep, keep_charger, obeys_again, silent, unsteerable
+from edgegw.core.state import ChargerState
+from edgegw.quirks.match import match
+from edgegw.wire.frames import CallError, CallResult
+
+SETTLING, READING, CLEARING, STANDING, HOPELESS = "settling", "reading", "clearing", "standing", "hopeless"
+READ_PURPOSE, CLEAR_PURPOSE, STANDING_PURPOSE = "power read", "power clear", "power standing"
+ATTEMPTS_MAX = 3  # of one CALL that is not answered, then on without
+
+
+def begin(state: ChargerState, now: Instant) -> list[Effect]:
+    """The charger is accepted: bring it under control, after a quiet moment."""
+    power, profile = state.power, state.profile
+    power.quirks = match(power.entries, profile.vendor, profile.model, profile.firmware)
+    power.asking, power.attempts, power.cursor = "", 0, 0
+    power.standing_way = min(power.standing_way, len(standing_ways(power)) - 1)
+    if not power.quirks.smart_charging:
+        power.stage = HOPELESS
+        return _all_unsteerable(state, "this model has no smart charging")
+    power.stage = SETTLING
+    power.settle_at = now.mono + power.quirks.settle_s
+    power.retry_at = power.settle_at
+    return []
+
+
+def due(state: ChargerState, now: Instant) -> bool:
+    power = state.power
+    if power.asking or power.stage in ("", HOPELESS) or now.mono < power.retry_at:
+        return False
+    return power.stage != READY or not power.armed
+
+
+def step(state: ChargerState, now: Instant) -> list[Effect]:
+    """The next CALL of bringing it under control, if it is time."""
+    power = state.power
+    if not due(state, now):
+        return []
+    if power.stage == SETTLING:
+        _enter(state, READING)
+    if power.stage == READING:
+        if not power.capabilities.read and power.quirks.reads_configuration:
+            action, payload = capabilities.request(state.version)
+            return _ask(state, action, payload, READ_PURPOSE, now)
+        _enter(state, CLEARING)
+    if power.stage == CLEARING:
+        payloads = limit_profiles.clear_payloads(state.version)
+        if not power.adopted and power.cursor < len(payloads):
+            return _ask(state, "ClearChargingProfile", payloads[power.cursor], CLEAR_PURPOSE, now)
+        return _cleared(state) + _stand(state, now)
+    if power.stage == READY:
+        _enter(state, STANDING)
+    return _stand(state, now)
+
+
+def _enter(state: ChargerState, stage: str) -> None:
+    power = state.power
+    power.stage, power.attempts, power.cursor = stage, 0, 0
+
+
+def _ask(
+    state: ChargerState, action: str, payload: dict[str, object], purpose: str, now: Instant
+) -> list[Effect]:
+    state.power.asking = purpose
+    safety = Priority.SAFETY if purpose == STANDING_PURPOSE else Priority.GATEWAY
+    return box_calls.ask(state, action, payload, purpose, now, priority=safety, timeout_s=ANSWER_TIMEOUT_S)
+
+
+def _cleared(state: ChargerState) -> list[Effect]:
+    power = state.power
+    _enter(state, STANDING)
+    if power.adopted:
+        return []
+    power.adopted = True
+    return keep_charger(state)
+
+
+# --- the standing limit -----------------------------------------------------------------------------------
+
+
+def _stand(state: ChargerState, now: Instant) -> list[Effect]:
+    """The standing limit of the next connector, or the end."""
+    power = state.power
+    slots = _slots(state)
+    if power.armed or power.cursor >= len(slots):
+        power.armed = True
+        _enter(state, READY)
+        return []
+    slot = slots[power.cursor]
+    lowest = min(_members(state, slot), key=lambda one: safe_a(one, power))
+    count_write(lowest, now)
+    payload = limit_profiles.set_payload(standing_plan(state, lowest, slot, now))
+    return _ask(state, "SetChargingProfile", payload, STANDING_PURPOSE, now)
+
+
+def _slots(state: ChargerState) -> list[int]:
+    """The connectors that get a standing limit of their own; [0] for one for all."""
+    power = state.power
+    _, where = standing_ways(power)[power.standing_way]
+    return sorted(power.connectors) if where == "each" else [0]
+
+
+def _members(state: ChargerState, slot: int) -> list[ConnectorPower]:
+    connectors = state.power.connectors
+    return list(connectors.values()) if slot == 0 else [connectors[slot]]
+
+
+# --- answers ----------------------------------------------------------------------------------------------
+
+
+def on_answer(
+    state: ChargerState, out: Outgoing, answer: CallResult | CallError | None, now: Instant
+) -> list[Effect]:
+    power = state.power
+    if power.asking != out.purpose:
+        return []  # of before a boot
+    power.asking = ""
+    if answer is None and power.attempts + 1 < ATTEMPTS_MAX:
+        power.attempts += 1
+        power.retry_at = now.mono + back_off_s(power.attempts)
+        return _silent(state) if out.purpose == STANDING_PURPOSE else []
+    power.attempts = 0
+    if out.purpose == READ_PURPOSE:
+        _read(state, answer)
+        return step(state, now)
+    if out.purpose == CLEAR_PURPOSE:
+        power.cursor += (
+            1  # Accepted, or Unknown where there was none; whoever cannot clear is steered all the same
+        )
+        return step(state, now)
+    if isinstance(answer, CallResult) and answer.payload.get("status") == "Accepted":
+        return _stands(state, now)
+    return _standing_refused(state, answer, now)
+
+
+def _read(state: ChargerState, answer: CallResult | CallError | None) -> None:
+    power = state.power
+    found = capabilities.parse(answer.payload) if isinstance(answer, CallResult) else Capabilities(read=True)
+    power.capabilities = found
+    _enter(state, CLEARING)
+
+
+def _stands(state: ChargerState, now: Instant) -> list[Effect]:
+    power = state.power
+    slot = _slots(state)[power.cursor]
+    effects: list[Effect] = []
+    members = _members(state, slot)
+    limit_a = min(safe_a(one, power) for one in members)
+    for c in members:
+        c.safe_accepted_a = limit_a
+        effects += obeys_again(state, c, Control.UNKNOWN, Control.SILENT, Control.REFUSES)
+        effects += _above_wish(state, c, limit_a)
+        effects += keep(state, c, now)
+    power.cursor += 1
+    if standing_method(power) == "max":  # a TxDefaultProfile below would hold it down
+        for number in (0, *power.connectors):
+            effects += drop(state, own_id("safe", number), now)
+    return effects + step(state, now)
+
+
+def _above_wish(state: ChargerState, c: ConnectorPower, limit_a: float) -> list[Effect]:
+    if limit_a <= c.wiring.safe_a + 0.05:
+        return []
+    text = (
+        f"{state.identity}/{c.wiring.connector} cannot be told less than {limit_a:g} A: "
+        f"that is its safe limit, not the {c.wiring.safe_a:g} A of the site file"
+    )
+    return [Noticed("safe_limit_raised", text)]
+
+
+def _silent(state: ChargerState) -> list[Effect]:
+    return [effect for c in state.power.connectors.values() for effect in silent(state, c)]
+
+
+def _standing_refused(
+    state: ChargerState, answer: CallResult | CallError | None, now: Instant
+) -> list[Effect]:
+    power = state.power
+    if power.standing_way + 1 < len(standing_ways(power)):
+        power.standing_way, power.cursor = power.standing_way + 1, 0
+        return step(state, now)
+    _enter(state, READY)
+    power.retry_at = now.mono + TRY_ALL_AGAIN_S
+    power.standing_way = 0
+    if isinstance(answer, CallError):
+        said = f"answers {answer.code}"
+    else:
+        said = "does not answer" if answer is None else f"answers {answer.payload.get('status')}"
+    return _all_unsteerable(state, f"it takes no standing limit: it {said}")
+
+
+def _all_unsteerable(state: ChargerState, why: str) -> list[Effect]:
+    effects: list[Effect] = []
+    for c in state.power.connectors.values():
+        effects += unsteerable(state, c, Control.REFUSES, why)
+    return effects

@@ -1,0 +1,98 @@
+"""The site's load balancing between meter and chargers: readings and charger states in, limits out.
+
+Rules of this file:
+- It reads every charger's state and writes none; what it wants of a charger is a `LimitsGranted` event.
+- It reads no clock. Whoever has one calls `decide` on every new reading and at least once a second.
+- An alarm is told when it begins and when it ends, not each second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from edgegw.balance.balancer import Balancer
+from edgegw.balance.limits import LimitBook
+from edgegw.balance.model import Allocation, Circuit, Connector, Reading, Settings
+from edgegw.core import actuation, charging_limits, plugs
+from edgegw.core.effects import Noticed
+from edgegw.core.events import Instant, LimitGrant, LimitsGranted
+from edgegw.core.power import Wiring
+from edgegw.core.state import ChargerState
+
+
+class PowerPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The electrical site, from the site file."""
+
+    circuits: tuple[Circuit, ...] = ()
+    connectors: tuple[Connector, ...] = ()
+    wirings: dict[str, tuple[Wiring, ...]] = {}  # by charger
+    circuit_of_meter: dict[str, tuple[str, ...]] = {}
+    settings: Settings = Settings()
+
+
+class LoadControl:
+    __slots__ = ("_balancer", "_order", "_told", "allocation", "limits", "plan", "readings")
+
+    def __init__(self, plan: PowerPlan, limits: LimitBook) -> None:
+        self.plan = plan
+        self.limits = limits
+        self.readings: dict[str, Reading] = {}  # by circuit
+        self.allocation: Allocation | None = None
+        self._balancer = Balancer(plan.circuits, plan.connectors, plan.settings)
+        self._order = [(connector, *split_id(connector.id)) for connector in plan.connectors]
+        self._told: dict[str, str] = {}  # alarms that are on
+
+    def read(self, meter: str, reading: Reading) -> None:
+        """A plausible reading of one meter."""
+        for circuit in self.plan.circuit_of_meter.get(meter, ()):
+            self.readings[circuit] = reading
+
+    def decide(
+        self, chargers: Mapping[str, ChargerState], now: Instant
+    ) -> tuple[list[tuple[str, LimitsGranted]], list[Noticed]]:
+        """What each charger is to be told now, and what people must hear."""
+        states = [
+            plugs.plug(chargers.get(charger), connector, number, now)
+            for connector, charger, number in self._order
+        ]
+        limits = self.limits.resolve(now.wall)
+        self.allocation = self._balancer.step(now.mono, self.readings, states, limits)
+        return self._orders(chargers, now), self._alarms(self.allocation.alarms)
+
+    def _orders(self, chargers: Mapping[str, ChargerState], now: Instant) -> list[tuple[str, LimitsGranted]]:
+        assert self.allocation is not None
+        wanted: dict[str, list[LimitGrant]] = {}
+        for connector, charger, number in self._order:
+            state = chargers.get(charger)
+            power = state.power.connectors.get(number) if state is not None else None
+            grant = self.allocation.grants[connector.id]
+            if power is not None and (power.granted_a, power.why) != (grant.limit_a, grant.reason.text):
+                limit = LimitGrant(number, grant.limit_a, grant.reason.text)
+                wanted.setdefault(charger, []).append(limit)
+        for charger in self.plan.wirings:
+            state = chargers.get(charger)
+            if charger not in wanted and state is not None and _due(state, now):
+                wanted[charger] = []
+        return [(charger, LimitsGranted(tuple(grants))) for charger, grants in wanted.items()]
+
+    def _alarms(self, alarms: Mapping[str, str]) -> list[Noticed]:
+        begun = [Noticed(kind, text) for kind, text in alarms.items() if kind not in self._told]
+        ended = [
+            Noticed(f"{kind}_over", f"over: {text}", warning=False)
+            for kind, text in self._told.items()
+            if kind not in alarms
+        ]
+        self._told = dict(alarms)
+        return [*begun, *ended]
+
+
+def _due(state: ChargerState, now: Instant) -> bool:
+    return bool(state.power.wishes) or actuation.due(state, now) or charging_limits.due(state, now)
+
+
+def split_id(connector_id: str) -> tuple[str, int]:
+    """("CP-7", 1) of "CP-7/1"."""
+    charger, _, number = connector_id.rpartition("/")
+    return charger, int(number)

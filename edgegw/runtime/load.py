@@ -1,0 +1,116 @@
+"""The loop that keeps the site under its fuse: meter readings in, limits to the chargers' sessions out.
+
+Rules of this file:
+- A reading is acted on in the call that brings it; without readings the loop runs once a second all the
+  same, because a silent meter, a cloud schedule and an expiring profile need decisions too.
+- A bug in a decision stops nothing: it is logged, and the chargers fall back to their safe limits when the
+  ones they have expire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from edgegw.balance.model import Reading
+from edgegw.core.effects import Noticed
+from edgegw.core.load_control import LoadControl
+from edgegw.core.records import SaveDocument, StoreOp
+from edgegw.runtime import clock
+from edgegw.runtime.session import Session
+
+log = logging.getLogger("edgegw.load")
+
+TICK_S = 1.0
+READING_GAP_MIN_S = 0.1  # two meters that answer together are one decision
+FAILURES_LOGGED_EVERY = 60
+
+
+class MeterHealth(msgspec.Struct, kw_only=True):
+    """One meter as people see it. Mutable: the loop writes it."""
+
+    name: str
+    reading: Reading | None = None
+    trouble: str = ""  # why there is no reading, in words
+
+
+class LoadLoop:
+    def __init__(
+        self,
+        control: LoadControl,
+        sessions: Mapping[str, Session],
+        noticed: Callable[[Noticed], None],
+        commit: Callable[[list[StoreOp]], None],
+        meters: tuple[str, ...] = (),
+    ) -> None:
+        self.control = control
+        self.meters = {name: MeterHealth(name=name) for name in meters}
+        self.steps = 0
+        self.failures = 0
+        self._sessions = sessions
+        self._noticed = noticed
+        self._commit = commit
+        self._timer: asyncio.TimerHandle | None = None
+        self._stepped_at = float("-inf")
+        self._stopped = False
+
+    def start(self) -> None:
+        self._tick()
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # --- what the meters say ---------------------------------------------------------------------
+
+    def on_reading(self, meter: str, reading: Reading) -> None:
+        health = self.meters[meter]
+        health.reading, health.trouble = reading, ""
+        self.control.read(meter, reading)
+        if clock.now().mono - self._stepped_at >= READING_GAP_MIN_S:
+            self.step()
+
+    def on_trouble(self, meter: str, kind: str, text: str) -> None:
+        """`kind` "meter_ok" ends what was wrong."""
+        is_well = kind == "meter_ok"
+        self.meters[meter].trouble = "" if is_well else text
+        self._noticed(Noticed(kind, f"meter {meter}: {text}", warning=not is_well))
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        if self._stopped:
+            return
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        if clock.now().mono - self._stepped_at >= TICK_S / 2:
+            self.step()
+
+    def step(self) -> None:
+        """Decide once and tell the chargers."""
+        now = clock.now()
+        self._stepped_at = now.mono
+        self.steps += 1
+        states = {identity: session.charger.state for identity, session in self._sessions.items()}
+        try:
+            orders, notices = self.control.decide(states, now)
+        except Exception:  # the loop's edge: chargers fall back by themselves, the loop must go on
+            self.failures += 1
+            if self.failures % FAILURES_LOGGED_EVERY == 1:
+                log.exception("bug while balancing (%d times); limits stay as they are", self.failures)
+            return
+        for notice in notices:
+            self._noticed(notice)
+        for identity, event in orders:
+            self._sessions[identity].handle(event)
+
+    # --- limits from people and systems ----------------------------------------------------------
+
+    def limits_changed(self) -> None:
+        """Keep the limits over a restart, and act on them now."""
+        value = msgspec.json.encode(self.control.limits.to_json())
+        self._commit([SaveDocument(kind="limits", charger="", key="", value=value)])
+        self.step()

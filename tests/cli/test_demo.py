@@ -1,0 +1,90 @@
+"""`edgegw demo` as a newcomer runs it: the whole story, two at once, and Ctrl-C in the middle of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgegw.sim.demo import default_site, site_beside
+
+DEMO = (sys.executable, "-m", "edgegw", "demo", "--plain", "--chargers", "3", "--pace", "0.3")
+WITHIN_S = 240  # half a minute on a machine at rest
+READY = {"chargers": ["CP01", "CP04"], "meter": "tcp://127.0.0.1:4711"}
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short one: the path of a Unix socket has 107 bytes, and pytest's own folders are long."""
+    with tempfile.TemporaryDirectory(prefix="dm") as name:
+        yield Path(name)
+
+
+async def _start(folder: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *DEMO,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(folder)},
+        start_new_session=True,
+    )
+
+
+def _processes_that_name(folder: Path) -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            line = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if entry.name.isdecimal() and os.fsencode(folder) in line:
+            found.append(line.replace(b"\0", b" ").decode())
+    return found
+
+
+async def test_two_demos_at_once_end_with_ledgers_that_agree(folder: Path):
+    """They share no port: everything listens where the system chooses."""
+    demos = [await _start(folder) for _ in range(2)]
+    for demo in demos:
+        out, err = await asyncio.wait_for(demo.communicate(), WITHIN_S)
+        told = out.decode()
+        assert demo.returncode == 0, err.decode() + told
+        for line in ("the cars give way", "the cars get more", "kill -9", "the ledgers agree"):
+            assert line in told
+        flows = re.findall(r"amps of building\+cars: L1 (\d+)\+(\d+) .*? fuse 125", told)
+        assert {building for building, _ in flows} >= {"14", "62"}
+        assert any(int(cars) > 0 for _, cars in flows)
+    assert os.listdir(folder) == []
+
+
+async def test_ctrl_c_leaves_nothing_running(folder: Path):
+    demo = await _start(folder)
+    assert demo.stdout is not None
+    while b"dial the gateway" not in (line := await asyncio.wait_for(demo.stdout.readline(), WITHIN_S)):
+        assert line, "it ended before the story began"
+    assert _processes_that_name(folder)
+    os.killpg(demo.pid, signal.SIGINT)
+    _, err = await asyncio.wait_for(demo.communicate(), 60)
+    assert demo.returncode == 130, err.decode()
+    assert _processes_that_name(folder) == []
+    assert os.listdir(folder) == []
+
+
+def test_the_site_file_of_the_demo_names_what_is_there(folder: Path):
+    path, site = site_beside(default_site(), folder, "ws://127.0.0.1:4712/csms", READY)
+    assert site.cloud is not None
+    assert site.cloud.url == "ws://127.0.0.1:4712/csms"
+    assert [meter.address for meter in site.meter] == ["tcp://127.0.0.1:4711"]
+    assert [connector.id for connector in site.connector] == ["CP01/1", "CP04/1", "CP04/2"]
+    assert site.chargers.listen.port == 0
+    assert site.control.socket.is_relative_to(folder)
+    assert path.stat().st_mode & 0o777 == 0o600
