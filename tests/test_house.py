@@ -72,9 +72,9 @@ def test_a_lock_holds_pins_and_hashes_and_nothing_else(lock: str):
 
 
 def test_the_locks_hold_every_direct_dependency():
-    names = [re.split(r"[<>=]", d)[0] for d in PYPROJECT["project"]["dependencies"]]
+    names = [re.split(r"[<>=\[]", d)[0] for d in PYPROJECT["project"]["dependencies"]]
     assert set(names) <= set(pins("requirements.lock"))
-    dev = [re.split(r"[<>=]", d)[0] for d in PYPROJECT["project"]["optional-dependencies"]["dev"]]
+    dev = [re.split(r"[<>=\[]", d)[0] for d in PYPROJECT["project"]["optional-dependencies"]["dev"]]
     assert set(names) | set(dev) <= set(pins("requirements-dev.lock"))
 
 

@@ -100,7 +100,10 @@ class Admission:
     def _offer_booked(self, round_: Round) -> None:
         for car in sorted(round_.on, key=lambda car: car.on_at):
             least = car.least_a
-            if car.offer_a < least and round_.room(car) >= least - car.offer_a - _EPS_A:
+            if car.offer_a >= least:
+                continue
+            # What it stands at already is no raise.
+            if car.standing_a >= least or round_.room(car) >= least - car.offer_a - _EPS_A:
                 round_.offer(car, least)
 
 

@@ -105,16 +105,17 @@ class Balancer:
 
     def _see_meters(self, now: float, readings: Mapping[str, Reading], limit_a: list[float]) -> None:
         for number, meter in self.meters.items():
-            low, high, est = [0.0] * PHASES, [0.0] * PHASES, [0.0] * PHASES
+            low, high = [0.0] * PHASES, [0.0] * PHASES
             for index in self.tree.below[number]:
                 car = self.cars[index]
                 for phase in car.connector.phases:
                     low[phase] += car.low[phase]
                     high[phase] += car.high[phase]
-                    est[phase] += car.est[phase]
+                    if car.stopped is not None:
+                        meter.phases[phase].car_stopped(now, car.stopped[phase])
             first = PHASES * number
             limit = (limit_a[first], limit_a[first + 1], limit_a[first + 2])
-            meter.see(now, readings.get(meter.circuit.name), low, high, est, limit)
+            meter.see(now, readings.get(meter.circuit.name), low, high, limit)
 
     # --- what there is ----------------------------------------------------------------------------
 

@@ -20,8 +20,9 @@ from edgegw.balance.model import INFINITE, PHASE_NAMES, PHASES, Amps, Circuit, R
 BELOW_AFTER_S = 10.0
 BELIEVED_AFTER_S = 30.0
 OVER_LIMIT_DOUBT_S = 8.0  # above the limit so long with lower limits on their way: they count as done
-REVERSED_BIN_S = 30.0
-REVERSED_WEIGHT = 100.0  # amps squared of change by cars before a verdict
+STOP_A = 4.0  # a car that drew so much and stops is seen at the meter
+STOP_SEEN_S = 5.0  # before and after the charger's word
+STOPS_FOR_A_VERDICT = 2.4  # of late; each older one counts a fifth less
 
 
 class PhaseMeter:
@@ -46,14 +47,12 @@ class PhaseMeter:
         self._history: deque[tuple[float, float]] = deque()
         self._sorted: list[float] = []
         self._sampled_at = -INFINITE
-        self._bin: tuple[float, float, float] | None = None
-        self._same = 0.0
-        self._square = 0.0
+        self._recent: deque[tuple[float, float]] = deque()
+        self._stops: deque[tuple[float, float, float]] = deque()
+        self._same = self._square = self._count = 0.0
 
-    def read(
-        self, now: float, at: float, amps: float, low: float, high: float, est: float, limit: float
-    ) -> None:
-        """A new value: `low` and `high` are where the cars are, `est` the likeliest."""
+    def read(self, now: float, at: float, amps: float, low: float, high: float, limit: float) -> None:
+        """A new value: the cars draw between `low` and `high`."""
         if at <= self.at:
             return
         fresh = self._seen and self.believed
@@ -69,7 +68,7 @@ class PhaseMeter:
         was = self.now_a if fresh else amps - high
         self.now_a = max(amps - high, min(amps - low, was))
         self._judge(now, amps, low)
-        self._watch_direction(now, amps, est)
+        self._watch_direction(now, amps)
 
     def _judge(self, now: float, amps: float, low: float) -> None:
         short = low - self.circuit.feed_in_a - amps
@@ -84,23 +83,27 @@ class PhaseMeter:
             if now - self._above_since >= BELIEVED_AFTER_S:
                 self.below = False
 
-    def _watch_direction(self, now: float, amps: float, est: float) -> None:
-        """Do meter and cars move the same way? Compared over spans long enough for the samples to arrive."""
-        if self._bin is None:
-            self._bin = (now, amps, est)
-            return
-        since, amps_then, est_then = self._bin
-        if now - since < REVERSED_BIN_S:
-            return
-        self._bin = (now, amps, est)
-        change = est - est_then
-        if abs(change) < 3.0:
-            return
-        self._same = 0.8 * self._same + change * (amps - amps_then)
-        self._square = 0.8 * self._square + change * change
-        if self._square > REVERSED_WEIGHT:
+    def car_stopped(self, now: float, amps: float) -> None:
+        """A car stopped by itself: the meter must fall.
+
+        Nothing else is evidence: what we do ourselves follows the meter, and goes against it.
+        """
+        if amps >= STOP_A and self._recent:
+            self._stops.append((now + STOP_SEEN_S, amps, self._recent[0][1]))
+
+    def _watch_direction(self, now: float, amps: float) -> None:
+        recent = self._recent
+        recent.append((now, amps))
+        while recent[0][0] < now - STOP_SEEN_S:
+            recent.popleft()
+        while self._stops and self._stops[0][0] <= now:
+            _, stopped, before = self._stops.popleft()
+            self._same = 0.8 * self._same + stopped * (before - amps)
+            self._square = 0.8 * self._square + stopped * stopped
+            self._count = 0.8 * self._count + 1.0
+        if self._count > STOPS_FOR_A_VERDICT:
             ratio = self._same / self._square
-            self.reversed = ratio < (0.3 if self.reversed else -0.4)
+            self.reversed = ratio < (0.3 if self.reversed else -0.5)
 
     def settle(self, now: float) -> None:
         """Judge its age and move the windows on; once per step, after the readings."""
@@ -155,14 +158,13 @@ class Building:
         reading: Reading | None,
         low: list[float],
         high: list[float],
-        est: list[float],
         limit: Amps,
     ) -> None:
         if reading is not None:
             for phase, amps in enumerate(reading.current_a):
                 if amps is not None and amps - amps == 0.0:  # neither NaN nor infinite
                     self.phases[phase].read(
-                        now, min(reading.at, now), amps, low[phase], high[phase], est[phase], limit[phase]
+                        now, min(reading.at, now), amps, low[phase], high[phase], limit[phase]
                     )
                     self.read_at = max(self.read_at, min(reading.at, now))
         for meter in self.phases:

@@ -20,6 +20,7 @@ PHASE_IN_USE_A = 1.5
 CLEAR_DRAW_A = 3.0  # enough to tell used phases from unused ones
 UNDER_USE_A = 1.5  # this far below its limit a car does not use it
 FULL_AFTER_S = 200.0  # the car has stopped by itself so long after having charged
+OWN_DOING_S = 15.0  # a car that stops later than this after a new limit does not stop because of it
 STARTS_S = 12.0  # until its draw has risen to its limit
 IDLE_AFTER_S = 120.0  # may charge and has not begun
 REFUSES_AFTER_S = 45.0
@@ -70,6 +71,7 @@ class Car:
         "state_at",
         "steered",
         "stepped_down_at",
+        "stopped",
         "stubborn_a",
         "target_a",
     )
@@ -106,6 +108,7 @@ class Car:
         self.sample_at = -INFINITE
         self.target_a = 0.0
         self.stubborn_a = 0.0  # what it draws above its limit although that should have shown by now
+        self.stopped: list[float] | None = None  # what it drew, in the step in which it stopped by itself
         self.effect_until = -INFINITE
         self._forget("")
 
@@ -176,6 +179,7 @@ class Car:
     def see(self, plug: Plug, now: float, settings: Settings) -> None:
         """Take over what is known of the plug now."""
         self.plug = plug
+        self.stopped = None
         self.priority = self.connector.priority if plug.priority is None else plug.priority
         self.standing_a = plug.standing_a
         self.steered = plug.steered
@@ -193,6 +197,8 @@ class Car:
         present = plug.state in _PRESENT
         first = not self.started
         self.started = True
+        if self.state is PlugState.CHARGING is not plug.state and now - self.offer_at > OWN_DOING_S:
+            self.stopped = self.est
         if plug.session != self.session:
             self._forget(plug.session)
         if present and not self.present:

@@ -38,7 +38,7 @@ def status(client: ControlClient, asking: Asking, charger: str | None) -> int:
         power = client.power()
         documents["power"] = client.last
     else:
-        site = power = None
+        site, power = None, None
     if asking.as_json:
         click.echo(json.dumps(documents))
     else:

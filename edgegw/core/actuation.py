@@ -18,13 +18,14 @@ from edgegw.core.events import Instant, LimitGrant
 from edgegw.core.limits_held import standing_a, target_a
 from edgegw.core.power import Capabilities, ConnectorPower
 from edgegw.core.records import Document
-from edgegw.core.state import ChargerState
+from edgegw.core.state import ChargerState, Registration
 from edgegw.quirks.match import match
 from edgegw.wire.frames import Call, CallError, CallResult
 
 __all__ = [
     "PURPOSE",
     "advance",
+    "disturbed",
     "due",
     "measured",
     "on_answer",
@@ -62,6 +63,22 @@ def on_boot(state: ChargerState, now: Instant) -> list[Effect]:
     return []
 
 
+def disturbed(state: ChargerState, now: Instant) -> list[Effect]:
+    """Somebody else may have changed its profiles, a person by a CALL of their own: nothing is known to hold.
+
+    Until all of it is set again, as when the charger was first met, its maximum is reserved.
+    """
+    power = state.power
+    power.armed = power.adopted = False
+    if power.stage == limit_orders.READY:
+        power.stage, power.cursor, power.attempts = adoption.CLEARING, 0, 0
+        power.retry_at = now.mono
+    for c in power.connectors.values():
+        c.accepted_a = c.safe_accepted_a = c.maybe_a = None
+    kept = [effect for c in power.connectors.values() for effect in power_notes.keep(state, c, now)]
+    return [*kept, *power_notes.keep_charger(state), *advance(state, now)]
+
+
 def on_registered(state: ChargerState, now: Instant) -> list[Effect]:
     """It may be called: it was accepted now, or had been when it connected."""
     return adoption.begin(state, now)
@@ -84,7 +101,7 @@ def on_limits(state: ChargerState, grants: tuple[LimitGrant, ...], now: Instant)
     for grant in grants:
         c = state.power.connectors.get(grant.connector)
         if c is not None:
-            c.granted_a, c.why = grant.limit_a, grant.why
+            c.granted_a, c.why, c.binding = grant.limit_a, grant.why, grant.binding
     return advance(state, now)
 
 
@@ -97,7 +114,7 @@ def due(state: ChargerState, now: Instant) -> bool:
         return True
     if not state.charger_up:
         return False
-    if adoption.due(state, now):
+    if _to_begin(state) or adoption.due(state, now):
         return True
     return any(limit_orders.order_for(state, c, now) is not None for c in power.connectors.values())
 
@@ -108,10 +125,17 @@ def advance(state: ChargerState, now: Instant) -> list[Effect]:
     _settle_expiry(state, now)
     if not power.connectors or not state.charger_up:
         return []
-    effects = adoption.step(state, now)
+    effects = adoption.begin(state, now) if _to_begin(state) else []
+    effects += adoption.step(state, now)
     for c in power.connectors.values():
         effects += live_limits.steer(state, c, now)
     return effects
+
+
+def _to_begin(state: ChargerState) -> bool:
+    """It was accepted without a boot: the gateway came between a charger and a cloud that knew each other."""
+    power = state.power
+    return power.stage == "" and not power.boot_id and state.profile.registration is Registration.ACCEPTED
 
 
 def on_answer(
@@ -140,7 +164,7 @@ def recover(state: ChargerState, document: Document) -> None:
     state.power.quirks = match(state.power.entries, profile.vendor, profile.model, profile.firmware)
 
 
-# --- when limits end while nobody steers ----------------------------------------------------------------
+# --- when limits end while nobody steers -----------------------------------------------------------
 
 
 def _unsettled_expiry(state: ChargerState, c: ConnectorPower, now: Instant) -> bool:

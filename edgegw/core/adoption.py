@@ -92,10 +92,11 @@ def _cleared(state: ChargerState) -> list[Effect]:
     if power.adopted:
         return []
     power.adopted = True
-    return keep_charger(state)
+    text = f"{state.identity} is balanced from now on: the charging profiles that were in it were cleared"
+    return [Noticed("charger_adopted", text, warning=False), *keep_charger(state)]
 
 
-# --- the standing limit -----------------------------------------------------------------------------------
+# --- the standing limit ----------------------------------------------------------------------------
 
 
 def _stand(state: ChargerState, now: Instant) -> list[Effect]:
@@ -125,7 +126,7 @@ def _members(state: ChargerState, slot: int) -> list[ConnectorPower]:
     return list(connectors.values()) if slot == 0 else [connectors[slot]]
 
 
-# --- answers ----------------------------------------------------------------------------------------------
+# --- answers ---------------------------------------------------------------------------------------
 
 
 def on_answer(

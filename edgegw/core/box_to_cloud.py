@@ -26,11 +26,11 @@ def tell_cloud(
     message_id: str = "",
     timeout_s: float | None = None,
 ) -> list[Effect]:
-    """Queue a CALL to the cloud; nothing when the cloud is away or has not accepted this charger.
+    """Queue a CALL to the cloud; nothing when the cloud is away.
 
     `message_id` "": a new one. `timeout_s` None: the cloud has as long as for any other CALL.
     """
-    if not state.cloud_up or state.cloud_says_wait:
+    if not state.cloud_up:
         return []
     raw = frames.call(message_id or state.site.new_id(), action, payload)
     call = parse(raw, state.version)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgegw.core import box_calls, downlink, replay, signed, steering, uplink
+from edgegw.core import box_calls, downlink, owned_profiles, replay, signed, steering, uplink
 from edgegw.core.calls import NEVER
 from edgegw.core.effects import CloseCharger, Effect
 from edgegw.core.events import (
@@ -124,7 +124,7 @@ def _cloud_connected(state: ChargerState, event: CloudConnected, now: Instant) -
     state.cloud_up = True
     state.to_cloud.ready = True
     state.replay_slot = 0
-    effects: list[Effect] = []
+    effects: list[Effect] = owned_profiles.on_cloud_back(state, now) if state.power.balanced else []
     if state.cloud_awaits_boot:
         effects += replay.boot_for_charger(state, now)
     elif state.site.policy.replay_boot_always:

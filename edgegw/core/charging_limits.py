@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from edgegw.core import cloud_cap, profile_answers
 from edgegw.core.box_to_cloud import tell_cloud
 from edgegw.core.effects import Effect
@@ -38,6 +40,16 @@ def notices(state: ChargerState, now: Instant) -> list[Effect]:
     """Tell the cloud what it does not know yet, one thing at a time. Once per second is enough."""
     news = next((power for power in _connectors(state) if _is_news(state, power, now)), None)
     return [] if news is None else _tell(state, news, now)
+
+
+def on_cloud_lost(state: ChargerState, now: Instant) -> None:
+    """It may not have heard the newest; of an end that it had time to hear nothing more is to be said."""
+    known = state.power.told_limits
+    state.power.told_limits = {
+        number: replace(told, sure=False)
+        for number, told in known.items()
+        if told.limit_a is not None or now.mono - told.at < PAUSE_S
+    }
 
 
 def _connectors(state: ChargerState) -> list[ConnectorPower]:

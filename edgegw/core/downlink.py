@@ -9,6 +9,7 @@ from __future__ import annotations
 from edgegw.core import (
     actuation,
     box_calls,
+    forwarding,
     guard,
     late_refusal,
     learning,
@@ -51,15 +52,7 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
         if call.action == "RemoteStopTransaction" and _already_stopped(state, call):
             return [SendCloud(frames.result(call.id, {"status": "Rejected"}))]
         data = rewriting.for_charger(state, call)
-    wire_id = call.id
-    if state.to_charger.is_pending(call.id):
-        # Both are "the CSMS" to the charger: two CALLs with one id would be one to it.
-        wire_id = state.site.new_id()
-        data = tokens.with_message_id(data, wire_id)
-    timeout_s = state.site.policy.charger_answer_timeout_s
-    out = Outgoing(call, timeout_s=timeout_s, data=data, wire_id=wire_id, purpose=purpose)
-    sent = state.to_charger.submit(out, now.mono)
-    return [SendCharger(data)] if sent is not None else []
+    return forwarding.forward(state, call, data, now, purpose=purpose)
 
 
 def _already_stopped(state: ChargerState, call: Call) -> bool:
@@ -94,6 +87,8 @@ def on_answer(state: ChargerState, frame: CallResult | CallError, now: Instant) 
         effects = [SendCloud(_for_cloud(state, out, frame))]
         if out.purpose:
             effects += _adopt(state, out, frame)
+        if state.power.starts:
+            effects = [*owned_profiles.on_charger_answer(state, out.call, frame, now), *effects]
     elif out.origin is Origin.API:
         effects = [_finished(out, frame)]
     elif out.purpose.startswith(actuation.PURPOSE):

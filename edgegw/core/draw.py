@@ -132,21 +132,21 @@ def _voltage(sample: _Sample, phase: int | None, nominal_v: float) -> float:
     return volts if volts is not None and low <= volts <= high else nominal_v
 
 
-# --- one sampledValue -----------------------------------------------------------------------------------
+# --- one sampledValue ------------------------------------------------------------------------------
 
 
 def _readable(sampled: list[Any]) -> Iterator[tuple[str, int | None, float]]:
     for item in sampled:
         if not isinstance(item, dict) or item.get("format") == "SignedData":
             continue
-        if item.get("location") in _ELSEWHERE:
+        if str(item.get("location", "")) in _ELSEWHERE:
             continue
         measurand = str(item.get("measurand", "")).strip()  # one brand ends it with a new line
         value = _value(item, measurand)
         phase = item.get("phase")
-        if value is None or (phase is not None and phase not in _PHASES):
+        if value is None or (phase is not None and str(phase) not in _PHASES):
             continue
-        yield measurand, None if phase is None else _PHASES[phase], value
+        yield measurand, None if phase is None else _PHASES[str(phase)], value
 
 
 def _value(item: dict[str, Any], measurand: str) -> float | None:

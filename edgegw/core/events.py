@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from edgegw.balance.model import Binding
 from edgegw.core.records import JournalRow
 from edgegw.wire.frames import Frame
 from edgegw.wire.versions import Version
@@ -81,10 +82,11 @@ class LimitGrant(msgspec.Struct, frozen=True, gc=False):
     connector: int
     limit_a: float
     why: str
+    binding: Binding | None = None
 
 
 class LimitsGranted(msgspec.Struct, frozen=True, gc=False):
-    """The site's control loop has decided; also comes, without grants, when something of this charger is due."""
+    """The site's control loop has decided; without grants when something of this charger is due."""
 
     grants: tuple[LimitGrant, ...] = ()
 

@@ -40,7 +40,7 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     lowers: bool
 
 
-# --- how to reach a charger -------------------------------------------------------------------------------
+# --- how to reach a charger ------------------------------------------------------------------------
 
 
 def method_of(power: PowerState, c: ConnectorPower) -> Method | None:
@@ -100,7 +100,7 @@ def number_phases(c: ConnectorPower, unit: str) -> int | None:
     return c.wiring.phases if unit == "W" and not c.wiring.dc and c.wiring.phases != 3 else None
 
 
-# --- deciding ---------------------------------------------------------------------------------------------
+# --- deciding --------------------------------------------------------------------------------------
 
 
 def order_for(state: ChargerState, c: ConnectorPower, now: Instant) -> Order | None:
@@ -162,7 +162,7 @@ def waiting_call(state: ChargerState, c: ConnectorPower) -> Outgoing | None:
     return next((out for out in state.to_charger.waiting if out.purpose == purpose), None)
 
 
-# --- the profile that says it -----------------------------------------------------------------------------
+# --- the profile that says it ----------------------------------------------------------------------
 
 
 def live_plan(state: ChargerState, c: ConnectorPower, order: Order, now: Instant) -> LimitPlan:

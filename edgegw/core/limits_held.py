@@ -29,7 +29,7 @@ def transaction_on(state: ChargerState, connector: int) -> str:
     return running.id if running is not None else ""
 
 
-# --- what it should have --------------------------------------------------------------------------------
+# --- what it should have ---------------------------------------------------------------------------
 
 
 def target_a(state: ChargerState, c: ConnectorPower, now: Instant) -> float:
@@ -39,8 +39,11 @@ def target_a(state: ChargerState, c: ConnectorPower, now: Instant) -> float:
     """
     cap_a, _ = cloud_cap.cap_for(state, c.wiring.connector, now)
     wanted_a = min(c.granted_a, cap_a, c.wiring.max_a)
-    if not transaction_on(state, c.wiring.connector):
+    transaction = transaction_on(state, c.wiring.connector)
+    if not transaction:
         wanted_a = min(wanted_a, c.wiring.safe_a)
+    elif transaction == c.forbidden:
+        wanted_a = 0.0
     return as_taken(wanted_a, c.wiring, state.power)
 
 
@@ -69,7 +72,7 @@ def _least_a(wiring: Wiring, quirks: Quirks, nominal_v: float) -> float:
     return least_a
 
 
-# --- what it has ----------------------------------------------------------------------------------------
+# --- what it has -----------------------------------------------------------------------------------
 
 
 def is_live(c: ConnectorPower, transaction: str, now: Instant) -> bool:

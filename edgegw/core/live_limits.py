@@ -43,7 +43,7 @@ TRY_ALL_AGAIN_S = 300.0  # after everything was refused: somebody may have chang
 _TRANSIENT = frozenset({"InternalError", "GenericError", "RateLimitExceeded", "SecurityError"})
 
 
-# --- sending ----------------------------------------------------------------------------------------------
+# --- sending ---------------------------------------------------------------------------------------
 
 
 def steer(state: ChargerState, c: ConnectorPower, now: Instant) -> list[Effect]:
@@ -58,7 +58,13 @@ def steer(state: ChargerState, c: ConnectorPower, now: Instant) -> list[Effect]:
         count_write(c, now)
     plan = live_plan(state, c, order, now)
     _note_asked(state, order, now.mono, now.mono + ends_s(plan, state.power))
-    return box_calls.ask(
+    # On its way it may be taken, whatever becomes of us: a restart must know the higher of the two.
+    kept = (
+        []
+        if order.lowers
+        else [e for n in order.members for e in keep(state, state.power.connectors[n], now)]
+    )
+    return kept + box_calls.ask(
         state,
         "SetChargingProfile",
         limit_profiles.set_payload(plan),
@@ -76,7 +82,7 @@ def _note_asked(state: ChargerState, order: Order, asked_at: float, expires_at: 
         c.asked_method, c.asked_expires_at = order.method, expires_at
 
 
-# --- answers ----------------------------------------------------------------------------------------------
+# --- answers ---------------------------------------------------------------------------------------
 
 
 def on_answer(

@@ -68,8 +68,11 @@ class LoadControl:
             state = chargers.get(charger)
             power = state.power.connectors.get(number) if state is not None else None
             grant = self.allocation.grants[connector.id]
-            if power is not None and (power.granted_a, power.why) != (grant.limit_a, grant.reason.text):
-                limit = LimitGrant(number, grant.limit_a, grant.reason.text)
+            if power is None:
+                continue
+            reason = grant.reason
+            if (power.granted_a, power.why, power.binding) != (grant.limit_a, reason.text, reason.binding):
+                limit = LimitGrant(number, grant.limit_a, reason.text, reason.binding)
                 wanted.setdefault(charger, []).append(limit)
         for charger in self.plan.wirings:
             state = chargers.get(charger)

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from edgegw.balance.profile_book import ProfileBook, Refusal, clear_criteria, parse_profile
 from edgegw.balance.profiles import Purpose
 from edgegw.core import (
+    charging_limits,
     cloud_cap,
     profile_answers,
     profile_store,
@@ -210,8 +211,7 @@ def on_cloud_lost(state: ChargerState, now: Instant) -> list[Effect]:
     profile_wishes.on_cloud_lost(state)
     if power.cloud_away_since is None:
         power.cloud_away_since = cloud_cap.wall(state, now)
-    for connector, told in power.told_limits.items():
-        power.told_limits[connector] = replace(told, sure=False)
+    charging_limits.on_cloud_lost(state, now)
     return []
 
 

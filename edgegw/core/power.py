@@ -62,6 +62,7 @@ class ConnectorPower:
         "expires_wall",
         "failures",
         "fault",
+        "forbidden",
         "granted_a",
         "lowered_at",
         "maybe_a",
@@ -85,6 +86,7 @@ class ConnectorPower:
         self.wiring = wiring
         self.granted_a: float = wiring.safe_a  # what the site gives it (LimitsGranted)
         self.why = ""  # in words
+        self.forbidden = ""  # a transaction that must get no energy: the cloud refused its tag, late
         self.binding: Binding | None = None  # what holds `granted_a` where it is; None: not said
         self.asked_a: float | None = None  # in a CALL that is not answered yet
         self.asked_at = -INFINITE  # mono, of the last CALL that set a limit

@@ -25,6 +25,8 @@ class KeptConnector(msgspec.Struct, frozen=True, kw_only=True):
     accepted_a: float | None = None
     accepted_for: str = ""
     expires_wall: float | None = None
+    maybe_a: float | None = None  # asked, the answer not known
+    maybe_for: str = ""
     safe_a: float | None = None
     method: str = ""
     writes_day: int = 0
@@ -81,11 +83,15 @@ def count_write(c: ConnectorPower, now: Instant) -> None:
 
 
 def keep(state: ChargerState, c: ConnectorPower, now: Instant) -> list[Effect]:
+    """What may hold in the charger now, a limit on its way included."""
     finite = c.expires_at < INFINITE and now.trusted
+    may_hold = [limit_a for limit_a in (c.maybe_a, c.asked_a) if limit_a is not None]
     kept = KeptConnector(
         accepted_a=c.accepted_a,
         accepted_for=c.accepted_for,
         expires_wall=now.wall + c.expires_at - now.mono if finite else None,
+        maybe_a=max(may_hold, default=None),
+        maybe_for=c.asked_for if c.maybe_a is None or c.maybe_for == c.asked_for else "",
         safe_a=c.safe_accepted_a,
         method=c.method,
         writes_day=c.writes_day,
@@ -113,5 +119,6 @@ def recover(state: ChargerState, document: Document) -> None:
     kept = msgspec.json.decode(document.value, type=KeptConnector)
     c.accepted_a, c.accepted_for, c.expires_wall = kept.accepted_a, kept.accepted_for, kept.expires_wall
     c.safe_accepted_a, c.method = kept.safe_a, kept.method
+    c.maybe_a, c.maybe_for = kept.maybe_a, kept.maybe_for  # until the charger is back and takes another
     c.writes_day, c.writes_today = kept.writes_day, kept.writes_today
     c.unsure = kept.accepted_a is not None

@@ -19,6 +19,8 @@ REMOTE_STARTS_MAX = 16  # remoteStartIds of transactions that have not begun yet
 
 def on_connected(state: ChargerState, now: Instant) -> list[Effect]:
     effects = actuation.on_connected(state, now)
+    if not state.cloud_up:
+        effects += owned_profiles.on_cloud_lost(state, now)
     if state.profile.registration is Registration.ACCEPTED:
         effects += actuation.on_registered(state, now)
     return effects
@@ -37,7 +39,8 @@ def heard(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
         return actuation.measured(state, call, now)
     if call.action == "TransactionEvent":
         _note_event(state, call)
-        return actuation.measured(state, call, now)
+        began = owned_profiles.on_transaction_event(state, call.payload, now)
+        return began + actuation.measured(state, call, now)
     return []
 
 

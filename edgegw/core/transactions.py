@@ -230,6 +230,9 @@ class Transactions:
                 meter_last_wh=energy,
                 meter_start_wh=energy if record.meter_start_wh is None else record.meter_start_wh,
             )
+        if not record.evse and isinstance(payload.get("evse"), dict):
+            evse = payload["evse"]  # some say it only once the cable is in
+            record = replace(record, evse=_int(evse.get("id")), connector=_int(evse.get("connectorId")))
         token = payload.get("idToken")
         if not record.id_tag and isinstance(token, dict):
             record = replace(record, id_tag=str(token.get("idToken", "")))

@@ -293,7 +293,9 @@ class _Exchange:
         self.lost = False
 
     def end(self, wrong: str, *, lost: bool = False) -> None:
-        """Do not wait any longer."""
+        """Do not wait any longer. The first reason is the one that counts."""
+        if self.wrong or self.lost:
+            return
         self.wrong, self.lost = wrong, lost
         if not self.scope.expired():
             self.scope.reschedule(asyncio.get_running_loop().time())

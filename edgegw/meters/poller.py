@@ -46,6 +46,7 @@ class PollerSettings(msgspec.Struct, frozen=True, kw_only=True):
     unit: int | None  # None: neither the site file nor the template says
     poll_interval_s: float = 1.0
     timeout_s: float = 0.7
+    pause_s: float = 0.0  # between an answer and the next request, for devices that need it
 
 
 class PollerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +86,8 @@ class MeterPoller:
         self._on_reading, self._on_trouble = on_reading, on_trouble
         self._unit = _unit(settings, template)
         try:
-            self._line = (lines or Lines()).connection(parse_address(settings.address))
+            address = parse_address(settings.address)
+            self._line = (lines or Lines()).connection(address, settings.pause_s)
         except ValueError as error:
             raise ConfigFault(f"[[meter]] {settings.name}: address {error}") from None
         self._interval_s = max(settings.poll_interval_s, template.min_interval_s)

@@ -28,12 +28,13 @@ _BAR_CELLS = 50
 
 
 class PlainScreen:
-    """One line per event and one about the site every few seconds."""
+    """One line per event, and how the site stands before each and every few seconds."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._began = time.monotonic()
         self._next_at = 0.0
+        self._untold: Picture | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -47,16 +48,24 @@ class PlainScreen:
         return f"{time.monotonic() - self._began:6.1f} s"
 
     def tell(self, line: str) -> None:
-        self._console.print(f"{self._stamp()}  {line}", highlight=False, soft_wrap=True)
+        if self._untold is not None:
+            self._describe(self._untold)  # how things stood when the story went on
+        self._print(line)
 
     def show(self, picture: Picture) -> None:
-        now = time.monotonic()
-        if now < self._next_at:
-            return
-        self._next_at = now + PLAIN_EVERY_S
-        self.tell(f"   {summary(picture)}")
+        self._untold = picture
+        if time.monotonic() >= self._next_at:
+            self._describe(picture)
+
+    def _describe(self, picture: Picture) -> None:
+        self._untold = None
+        self._next_at = time.monotonic() + PLAIN_EVERY_S
+        self._print(f"   {summary(picture)}")
         if line := flow(picture):
-            self.tell(f"   {line}")
+            self._print(f"   {line}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(f"{self._stamp()}  {line}", highlight=False, soft_wrap=True)
 
 
 class LiveScreen:

@@ -1,13 +1,15 @@
-"""The picture of a trace: building, cars and fuse, one panel per phase. Needs matplotlib (a dev dependency)."""
+"""The picture of a trace: building, cars and fuse, one panel per phase. Needs matplotlib (a dev tool)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from edgegw.sim.trace import MAIN_A, PHASES, Sample
 
 BUILDING, CARS, FUSE = "#7a8799", "#3d8f5f", "#b3261e"
+_TOO_EXACT = re.compile(r"(\d\.\d)\d+")  # a tenth of a point is finer than anybody sees
 EVERY_S = 1.0  # one point a second keeps the file small
 
 
@@ -21,22 +23,26 @@ def draw(samples: Sequence[Sample], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     points = thinned(samples)
-    seconds = [s.at_s for s in points]
+    edges = [*(s.at_s for s in points), points[-1].at_s + EVERY_S]
     figure, panels = plt.subplots(3, 1, sharex=True, sharey=True, figsize=(9, 7), layout="constrained")
     for phase, panel in enumerate(panels):
         building = [s.building_a[phase] for s in points]
         total = [s.total_a(phase) for s in points]
-        panel.fill_between(seconds, 0, building, step="post", color=BUILDING, linewidth=0, label="building")
-        panel.fill_between(seconds, building, total, step="post", color=CARS, linewidth=0, label="cars")
+        # The building lies over the whole, so that what is left of it is the cars.
+        panel.stairs(total, edges, fill=True, color=CARS, label="cars")
+        panel.stairs(building, edges, fill=True, color=BUILDING, label="building")
         panel.axhline(MAIN_A, color=FUSE, linewidth=1.5, label=f"fuse {MAIN_A:g} A")
         panel.set_ylabel(f"{PHASES[phase]}, A")
-        panel.set_ylim(0, MAIN_A * 1.25)
+        panel.set_ylim(0, MAIN_A * 1.4)
         panel.margins(x=0)
     panels[0].legend(loc="upper right", ncols=3, frameon=False)
     panels[0].set_title("Cars of OCPP 1.6, 2.0.1 and 2.1 chargers give way to a building")
     panels[-1].set_xlabel("seconds")
-    figure.savefig(path, metadata={"Date": None, "Creator": None} if path.suffix == ".svg" else None)
+    svg = path.suffix == ".svg"
+    figure.savefig(path, metadata={"Date": None, "Creator": None} if svg else None)
     plt.close(figure)
+    if svg:
+        path.write_text(_TOO_EXACT.sub(r"\1", path.read_text()))
 
 
 def thinned(samples: Sequence[Sample]) -> list[Sample]:

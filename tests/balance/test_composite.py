@@ -512,12 +512,12 @@ def test_a_composite_has_no_period_more_than_it_needs():
 
 
 def test_a_composite_is_rounded_down_and_capped_by_what_the_gateway_allows():
-    watts = {"chargingRateUnit": "W", "chargingSchedulePeriod": periods((0, 11000), (60, 22000))}
+    watts = {"chargingRateUnit": "W", "chargingSchedulePeriod": periods((0, 12000), (60, 22000))}
     book = ProfileBook([default(0, schedule={**watts, "startSchedule": "2026-06-01T12:00:00Z"})])
     found = schedule(book, moment(), 120, Unit.AMPS, ceiling_a=20)
-    assert [(p.start_s, p.limit, p.phases) for p in found.periods] == [(0, 15.9, 3), (60, 20, 3)]
+    assert [(p.start_s, p.limit, p.phases) for p in found.periods] == [(0, 17.3, 3), (60, 20, 3)]
     in_watts = schedule(book, moment(), 120, Unit.WATTS, ceiling_a=20)
-    assert [p.limit for p in in_watts.periods] == [11000, 13800]
+    assert [p.limit for p in in_watts.periods] == [12000, 13800]
 
 
 def test_a_composite_of_no_profile_is_the_ceiling_or_no_limit():
@@ -573,3 +573,21 @@ def test_a_composite_moves_on_when_times_are_no_whole_seconds():
         (86410, 16),
         (86417, 20),
     ]
+
+
+def test_a_limit_in_watts_comes_back_as_it_was_written():
+    for watts in range(1000, 23000, 10):
+        book = ProfileBook(
+            [default(0, schedule={"chargingRateUnit": "W", "chargingSchedulePeriod": periods((0, watts))})]
+        )
+        assert schedule(book, moment(), 60, Unit.WATTS).periods[0].limit == watts
+
+
+def test_until_is_later_than_now_however_near_the_next_change_is():
+    tiny = 2.0**-23  # less than a float of today can tell apart
+    profile = default(**DAILY, schedule={"duration": 3600})
+    begin = msgspec.structs.replace(profile.schedules[0], start=at("2001-01-01") + tiny)
+    book = ProfileBook([msgspec.structs.replace(profile, schedules=(begin,))])
+    cap = limit_at(book, moment("2026-06-01 00:00"))
+    assert cap.limit_a is None
+    assert cap.until > at("2026-06-01 00:00")

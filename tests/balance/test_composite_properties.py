@@ -127,7 +127,7 @@ INSTANTS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cases(), INSTANTS)
 def test_the_limit_is_what_the_second_opinion_says(
     case: tuple[ProfileBook, Site, int], instants: list[tuple[int, int]]
@@ -137,7 +137,7 @@ def test_the_limit_is_what_the_second_opinion_says(
         agrees(book, site, base + minute + second)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     cases(), minutes(-4 * 60, 28 * 60), st.lists(st.floats(0, 1, exclude_max=True), min_size=3, max_size=3)
 )
@@ -155,7 +155,7 @@ def test_nothing_changes_before_until(
         assert limits(book.profiles, site, second) == held
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cases(), minutes(-60, 26 * 60), st.sampled_from(Unit))
 def test_a_composite_schedule_is_the_limits_one_after_the_other_and_no_period_more(
     case: tuple[ProfileBook, Site, int], minute: int, unit: Unit
@@ -215,7 +215,7 @@ def spoiled(draw: st.DrawFn, is_2x: bool) -> dict[str, Any]:
     return payload
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data(), st.sampled_from([(False, False), (True, False), (True, True)]), st.sampled_from([0, 1]))
 def test_whatever_is_sent_is_taken_or_refused_and_what_is_taken_can_be_reckoned(
     data: st.DataObject, version: tuple[bool, bool], connector: int
@@ -241,7 +241,7 @@ def test_whatever_is_sent_is_taken_or_refused_and_what_is_taken_can_be_reckoned(
         assert 0 <= period.limit <= 32 * 690
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(JSON, st.booleans())
 def test_whatever_is_asked_is_understood_or_refused(payload: Any, is_2x: bool):
     assert isinstance(clear_criteria(payload, is_2x=is_2x), Criteria | Refusal)
@@ -256,7 +256,7 @@ def test_whatever_is_asked_is_understood_or_refused(payload: Any, is_2x: bool):
     assert isinstance(get_criteria(wrapped), Criteria | Refusal)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(cases(), min_size=1, max_size=3), st.booleans())
 def test_in_a_book_no_two_profiles_claim_the_same_place(
     several: list[tuple[ProfileBook, Site, int]], is_2x: bool

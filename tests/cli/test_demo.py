@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,14 +29,30 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-async def _start(folder: Path) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *DEMO,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(folder)},
-        start_new_session=True,
-    )
+Start = Callable[[], Awaitable[asyncio.subprocess.Process]]
+
+
+@pytest.fixture
+async def start(folder: Path) -> AsyncIterator[Start]:
+    """Starts demos; whatever of them is still there at the end is killed."""
+    demos = []
+
+    async def start() -> asyncio.subprocess.Process:
+        demo = await asyncio.create_subprocess_exec(
+            *DEMO,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(folder)},
+            start_new_session=True,
+        )
+        demos.append(demo)
+        return demo
+
+    yield start
+    for demo in demos:
+        if demo.returncode is None:
+            os.killpg(demo.pid, signal.SIGINT)  # the gateway has a session of its own: it must be stopped
+            await asyncio.wait_for(demo.communicate(), 30)
 
 
 def _processes_that_name(folder: Path) -> list[str]:
@@ -51,9 +67,9 @@ def _processes_that_name(folder: Path) -> list[str]:
     return found
 
 
-async def test_two_demos_at_once_end_with_ledgers_that_agree(folder: Path):
+async def test_two_demos_at_once_end_with_ledgers_that_agree(start: Start, folder: Path):
     """They share no port: everything listens where the system chooses."""
-    demos = [await _start(folder) for _ in range(2)]
+    demos = [await start() for _ in range(2)]
     for demo in demos:
         out, err = await asyncio.wait_for(demo.communicate(), WITHIN_S)
         told = out.decode()
@@ -66,8 +82,8 @@ async def test_two_demos_at_once_end_with_ledgers_that_agree(folder: Path):
     assert os.listdir(folder) == []
 
 
-async def test_ctrl_c_leaves_nothing_running(folder: Path):
-    demo = await _start(folder)
+async def test_ctrl_c_leaves_nothing_running(start: Start, folder: Path):
+    demo = await start()
     assert demo.stdout is not None
     while b"dial the gateway" not in (line := await asyncio.wait_for(demo.stdout.readline(), WITHIN_S)):
         assert line, "it ended before the story began"

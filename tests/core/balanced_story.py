@@ -100,8 +100,7 @@ class BalancedStory(Story):
 
     def grants(self, limit_a: float, connector: int = 1, *, binding: Binding | None = None) -> None:
         """The site gives this connector so much."""
-        self.core.state.power.connectors[connector].binding = binding
-        self.happens(LimitsGranted((LimitGrant(connector, limit_a, "the site"),)))
+        self.happens(LimitsGranted((LimitGrant(connector, limit_a, "the site", binding),)))
 
     def seconds(self, count: int) -> None:
         """The site's loop runs once a second."""

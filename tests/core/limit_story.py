@@ -1,7 +1,7 @@
-"""A balanced charger with habits: it keeps the profiles it is sent and knows, by the rules of OCPP, what it may draw.
+"""A balanced charger with habits: it keeps the profiles it is sent and knows, by OCPP, what it may draw.
 
-Its rules are written here anew, not taken from the gateway: per purpose the highest stack level that is valid now
-counts, a TxProfile hides the TxDefaultProfile, the lower of that and the Max holds (OCPP 1.6 3.13, 2.x K01).
+Its rules are written here anew, not taken from the gateway: per purpose the highest stack level that is valid
+now counts, a TxProfile hides the TxDefaultProfile, the lower of that and the Max holds (1.6 3.13, 2.x K01).
 Every CALL that the gateway makes up is checked against the schema of its version.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from edgegw.core.actuation import standing_a
+from edgegw.core.actuation import disturbed, standing_a
 from edgegw.core.calls import Priority
 from edgegw.core.charger import Charger
 from edgegw.core.effects import Effect, SendCharger
@@ -77,7 +77,8 @@ def _seconds(text: str) -> float:
 
 
 class LimitStory(Story):
-    """`refuses` looks at each profile and returns a status, an error code after "!", "" to stay silent, or None."""
+    """`refuses` looks at each profile: a status, an error code after "!", None to take it; "" is silence, and
+    "mute" takes it and does not say so."""
 
     def __init__(
         self,
@@ -98,6 +99,7 @@ class LimitStory(Story):
         self.configuration: dict[str, str] = {"ChargeProfileMaxStackLevel": "5"}
         self.on_it: dict[int, str] = {}  # transactions as the charger knows them
         self.offline_at: float | None = None
+        self.clock_off_s = 0.0  # its clock beside ours
         super().__init__(version, Policy())
         self._equip()
 
@@ -130,10 +132,12 @@ class LimitStory(Story):
 
     def _answer(self, message_id: str, action: str, payload: dict[str, Any]) -> bytes | None:
         if action == "SetChargingProfile":
-            kept = Kept(payload, self.wall)
+            kept = Kept(payload, self.wall + self.clock_off_s)
             self.sent.append(kept)
             verdict = "" if self.silent else self.refuses(kept)
-            if verdict == "":
+            if verdict == "mute":
+                self._keep(kept)
+            if verdict in ("", "mute"):
                 return None
             if verdict is not None and verdict.startswith("!"):
                 return frames.error(message_id, verdict[1:])
@@ -198,7 +202,9 @@ class LimitStory(Story):
         return min(known) if known else None
 
     def _highest(self, among: Any) -> float | None:
-        valid = [(k.level, k.at_wall(self.wall)) for k in among if not self._gone_offline(k)]
+        valid = [
+            (k.level, k.at_wall(self.wall + self.clock_off_s)) for k in among if not self._gone_offline(k)
+        ]
         valid = [(level, limit) for level, limit in valid if limit is not None]
         return max(valid)[1] if valid else None
 
@@ -294,6 +300,11 @@ class LimitStory(Story):
         self.cloud.answers({})
 
     def happens_nothing_but_the_loop(self) -> None:
+        self.happens(LimitsGranted())
+
+    def happens_disturbance(self) -> None:
+        """A person has sent this charger a CALL about profiles."""
+        self._sequencer.push(disturbed(self.core.state, self.now))
         self.happens(LimitsGranted())
 
     def happens_answer(self, status: str) -> None:

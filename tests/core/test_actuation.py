@@ -1,4 +1,4 @@
-"""How a charger is brought to its limit, by stories; and that what it may draw is never more than is kept free."""
+"""How a charger is brought to its limit, by stories; what it may draw is never more than is kept free."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def quirk(**flags: object) -> tuple[QuirkEntry, ...]:
     return (QuirkEntry(name="test", flags=dict(flags)),)
 
 
-# --- bringing it under control ------------------------------------------------------------------------
+# --- bringing it under control ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", EVERY)
@@ -47,6 +47,14 @@ def test_nothing_is_sent_before_the_boot_is_answered_nor_in_the_quiet_time_after
     assert told.sent_calls == []
     told.seconds(2)
     assert told.sent_calls[-1][0] == "SetChargingProfile"
+
+
+def test_a_charger_that_the_cloud_knew_before_needs_no_boot() -> None:
+    told = new_charger()
+    told.charger.sends("Heartbeat")
+    told.cloud.answers({"currentTime": "2026-01-01T00:00:00Z"})
+    told.seconds(8)
+    assert told.may_draw(1) == 6.0
 
 
 def test_a_charger_that_the_cloud_does_not_accept_is_left_alone() -> None:
@@ -114,7 +122,7 @@ def test_a_charger_that_does_not_answer_about_itself_is_steered_all_the_same() -
     assert told.core.state.power.capabilities.stack_level_max is None
 
 
-# --- live limits ----------------------------------------------------------------------------------------
+# --- live limits -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", EVERY)
@@ -229,7 +237,7 @@ def test_the_last_answer_counts_when_the_wish_moved_meanwhile() -> None:
     assert told.may_draw(1) == 7.0
 
 
-# --- limits that end --------------------------------------------------------------------------------------
+# --- limits that end -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", EVERY)
@@ -252,7 +260,22 @@ def test_a_limit_is_renewed_before_it_ends(version: Version) -> None:
         told.seconds(10)
         assert told.may_draw(1) == told.reserved() == 16.0
     assert 3 <= len(told.sent) <= 5
-    assert told.power().writes_today == len(told.sent) + 2
+    ends_at = told.power().expires_at
+    told.until_sent(400)
+    assert told.mono < ends_at - 30
+    assert told.power().writes_today == len(told.sent) + 2  # the standing one and the first live one
+
+
+def test_a_charger_whose_clock_is_behind_keeps_a_limit_longer() -> None:
+    told = steered()
+    told.clock_off_s = -25.0
+    told.begins()
+    told.grants(16.0)
+    told.goes()
+    told.after(told.power().expires_at - told.mono + 20.0)
+    assert told.may_draw(1) == told.reserved() == 16.0
+    told.after(20.0)
+    assert told.may_draw(1) == told.reserved() == 6.0
 
 
 def test_2_1_needs_no_renewal_while_the_charger_is_there() -> None:
@@ -316,7 +339,7 @@ def test_a_live_limit_in_the_place_of_the_standing_one_leaves_the_safe_one_behin
     assert told.may_draw(1) == told.reserved() == 6.0
 
 
-# --- refusals ---------------------------------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -447,7 +470,7 @@ def test_a_max_is_never_relative_even_where_all_else_is() -> None:
     assert {kept.kind for kept in told.sent if kept.purpose != "max"} == {"Relative"}
 
 
-# --- silence ----------------------------------------------------------------------------------------------
+# --- silence ---------------------------------------------------------------------------------------
 
 
 def test_an_unanswered_increase_may_hold_and_an_unanswered_decrease_may_not() -> None:
@@ -465,6 +488,17 @@ def test_an_unanswered_increase_may_hold_and_an_unanswered_decrease_may_not() ->
     told.grants(10.0)
     assert told.reserved() == 20.0
     assert told.noticed.count("charger_silent_to_limits") == 1
+
+
+def test_an_unanswered_limit_is_over_with_its_transaction() -> None:
+    told = charging()
+    told.seconds(6)
+    told.refuses = lambda kept: "mute"
+    told.grants(24.0)
+    told.seconds(11)
+    assert told.may_draw(1) == told.reserved() == 24.0
+    told.ends()
+    assert told.may_draw(1) == told.reserved() == 6.0
 
 
 def test_silence_is_tried_again_with_back_off_until_it_answers() -> None:
@@ -489,7 +523,50 @@ def test_a_charger_that_leaves_with_a_limit_on_its_way_may_have_it() -> None:
     assert told.reserved() == 25.0
 
 
-# --- obedience ----------------------------------------------------------------------------------------------
+# --- others ---
+
+
+def test_a_transaction_whose_tag_was_refused_late_gets_no_energy() -> None:
+    told = charging()
+    told.power().forbidden = told.on_it[1]
+    told.seconds(1)
+    assert told.may_draw(1) == 0.0
+    told.ends()
+    told.begins(id="tx-2")
+    told.seconds(6)
+    assert told.may_draw(1) == 16.0
+
+
+@pytest.mark.parametrize("version", EVERY)
+def test_profiles_that_a_person_changed_are_set_again(version: Version) -> None:
+    told = charging(version)
+    told.profiles = []
+    told.happens_disturbance()
+    assert told.may_draw(1) == 16.0
+    assert {kept.purpose for kept in told.profiles} == {"tx", "tx_default"}
+
+
+def test_what_a_person_changed_is_not_forgotten_by_a_restart() -> None:
+    told = charging()
+    told.profiles = []
+    told.refuses = lambda kept: "Rejected"
+    told.happens_disturbance()
+    told.restart()
+    assert told.may_draw(1) is None
+    assert told.reserved() == 32.0
+
+
+def test_a_charger_that_boots_while_the_cloud_is_away_is_steered() -> None:
+    told = steered()
+    told.cloud.goes_away()
+    told.profiles = []
+    told.charger.sends("BootNotification", told.boot)
+    told.seconds(8)
+    assert told.may_draw(1) == 6.0
+    assert told.core.state.power.armed
+
+
+# --- obedience -------------------------------------------------------------------------------------
 
 
 def test_more_than_its_limit_for_too_long_is_disobedience_told_once() -> None:
@@ -519,6 +596,7 @@ def test_a_slow_car_and_a_coarse_meter_are_no_disobedience() -> None:
         told.seconds(10)
         told.draws(11.4, 11.4, 0.0)
     assert told.power().control is Control.STEERED
+    assert told.noticed == ["charger_adopted"]
 
 
 def test_limits_that_rise_all_the_time_hide_no_disobedience() -> None:
@@ -576,7 +654,7 @@ def test_a_2x_event_without_evse_is_of_its_transaction() -> None:
     assert told.power().drawn_a == (14.0, None, None)
 
 
-# --- restarts -------------------------------------------------------------------------------------------------
+# --- restarts --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", EVERY)
@@ -588,6 +666,16 @@ def test_after_a_restart_the_gateway_knows_what_may_still_hold(version: Version)
     told.after(340.0)
     told.happens_nothing_but_the_loop()
     assert told.may_draw(1) == told.reserved() == 6.0
+
+
+def test_after_a_restart_a_limit_that_was_never_answered_may_hold() -> None:
+    told = charging()
+    told.seconds(6)
+    told.refuses = lambda kept: "mute"
+    told.grants(24.0)
+    told.restart()
+    assert told.may_draw(1) == 24.0
+    assert told.reserved() >= 24.0
 
 
 def test_after_a_restart_limits_are_as_before_once_the_charger_is_back() -> None:
@@ -604,7 +692,7 @@ def test_a_charger_nobody_has_met_may_draw_all_it_can() -> None:
     assert told.reserved() == 32.0
 
 
-# --- models -----------------------------------------------------------------------------------------------------
+# --- models ----------------------------------------------------------------------------------------
 
 
 def test_abb_terra_ac_gets_stack_level_zero_only() -> None:
@@ -699,7 +787,7 @@ def test_a_single_phase_charger_of_watts_is_told_how_many_phases() -> None:
     assert (period["limit"], period["numberPhases"]) == (16 * 230, 1)
 
 
-# --- the cloud's own limit ------------------------------------------------------------------------------------
+# --- the cloud's own limit -------------------------------------------------------------------------
 
 
 def test_the_lower_of_site_and_cloud_holds() -> None:
@@ -723,18 +811,23 @@ def test_the_lower_of_site_and_cloud_holds() -> None:
     assert told.may_draw(1) == 16.0
 
 
-# --- what always holds ------------------------------------------------------------------------------------------
+# --- what always holds -----------------------------------------------------------------------------
 
 STEPS = st.one_of(
     st.tuples(st.just("grant"), st.sampled_from([0.0, 6.0, 7.7, 16.0, 32.0])),
     st.tuples(st.just("wait"), st.sampled_from([1, 4, 12, 70, 400])),
-    st.tuples(st.just("verdict"), st.sampled_from(["yes", "no", "silent", "tx refused", "error", "mixed"])),
-    st.tuples(st.sampled_from(["begin", "end", "boot", "leave", "come", "restart", "draw"]), st.just(0)),
+    st.tuples(
+        st.just("verdict"), st.sampled_from(["yes", "no", "silent", "mute", "tx refused", "error", "mixed"])
+    ),
+    st.tuples(
+        st.sampled_from(["begin", "end", "boot", "leave", "come", "restart", "draw", "meddle"]), st.just(0)
+    ),
 )
 VERDICTS = {
     "yes": lambda kept: None,
     "no": lambda kept: "Rejected",
     "silent": lambda kept: "",
+    "mute": lambda kept: "mute",  # takes it and does not say so
     "tx refused": lambda kept: "Rejected" if kept.purpose == "tx" else None,
     "error": lambda kept: "!InternalError",
     "mixed": lambda kept: "Rejected" if int(kept.limit * 10) % 3 == 1 else None,
@@ -761,6 +854,9 @@ def _do(told: LimitStory, what: str, value: object, count: int) -> None:
         told.comes()
     elif what == "restart":
         told.restart()
+    elif what == "meddle" and up:
+        told.profiles = []
+        told.happens_disturbance()
     elif what == "draw" and up:
         told.draws(*[min(told.may_draw(1) or 32.0, 32.0)] * 3)
 
@@ -776,12 +872,14 @@ def _do(told: LimitStory, what: str, value: object, count: int) -> None:
             {"methods": ("tx_default", "max"), "stack_level": "zero"},
         ]
     ),
+    clock_off_s=st.sampled_from([-25.0, 0.0, 25.0]),
     steps=st.lists(STEPS, min_size=3, max_size=25),
 )
 def test_what_the_charger_may_draw_is_never_more_than_is_kept_free(
-    version: Version, flags: dict[str, object], steps: list[tuple[str, object]]
+    version: Version, flags: dict[str, object], clock_off_s: float, steps: list[tuple[str, object]]
 ) -> None:
     told = new_charger(version, quirks=quirk(**flags))
+    told.clock_off_s = clock_off_s
     told.boots()
     told.seconds(8)
     for count, (what, value) in enumerate(steps):

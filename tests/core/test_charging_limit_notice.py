@@ -8,6 +8,7 @@ import pytest
 
 from edgegw.balance.model import Binding
 from edgegw.core import charging_limits
+from edgegw.core.box_to_cloud import tell_cloud
 from edgegw.core.power import Wiring
 from tests.core.balanced_story import BalancedStory, balanced
 from tests.core.story import V16, V21, V201, time_at
@@ -137,6 +138,33 @@ def test_after_a_loss_of_the_cloud_it_is_told_again(version):
     told.cloud.comes_back()
     told.seconds(1)
     assert notices(told) == [("NotifyChargingLimit", 10.0)]
+
+
+@ONLY_2X
+def test_an_end_that_the_cloud_may_have_missed_is_told_again_an_old_one_is_not(version):
+    told = charging(version)
+    told.grants(10.0, binding=SITE)
+    notices(told)
+    told.seconds(61)
+    told.grants(32.0, binding=Binding.MAXIMUM)
+    told.cloud.goes_away()
+    told.seconds(30)
+    told.cloud.comes_back()
+    told.cloud.take()
+    told.seconds(31)
+    assert notices(told) == [("ClearedChargingLimit", "EMS")]
+    told.seconds(61)
+    told.cloud.goes_away()
+    told.cloud.comes_back()
+    told.seconds(61)
+    assert notices(told) == []
+
+
+def test_nothing_is_queued_for_a_cloud_that_is_away():
+    told = balanced(V21)
+    told.cloud.goes_away()
+    assert tell_cloud(told.core.state, "Heartbeat", {}, "test", told.now) == []
+    assert told.core.state.to_cloud.waiting == []
 
 
 @ONLY_2X

@@ -162,7 +162,7 @@ JSON = st.recursive(
 )
 
 
-@given(value=JSON, phase=JSON, unit=JSON, phases=st.sampled_from([1, 3]))
+@given(value=JSON | st.just("10"), phase=JSON, unit=JSON | st.just("A"), phases=st.sampled_from([1, 3]))
 def test_whatever_comes_nothing_breaks_and_what_is_known_is_a_current(
     value: Any, phase: Any, unit: Any, phases: int
 ) -> None:

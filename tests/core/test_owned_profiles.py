@@ -9,6 +9,7 @@ import pytest
 
 from edgegw.core.effects import SendCloud
 from edgegw.core.power import Control
+from edgegw.core.profile_wishes import WISHES_MAX
 from edgegw.core.records import SaveDocument
 from edgegw.wire import frames
 from tests.core.balanced_story import (
@@ -102,6 +103,26 @@ def test_without_a_transaction_a_default_is_accepted_at_once_and_meets_the_next_
     assert status_of(told, asked) == "Accepted"
     told.begins()
     assert told.told[1] == 9.0
+
+
+@EVERY_VERSION
+def test_without_a_transaction_nothing_is_waited_for_and_accepted_is_durable_first(version):
+    told = balanced(version)
+    told.takes = ""
+    told.effects = []
+    asked = set_limit(told, 5.0, purpose="TxDefaultProfile")  # below what stands in the charger
+    assert status_of(told, asked) == "Accepted"
+    kinds = [type(e) for e in told.effects if isinstance(e, SendCloud) or _is_profiles(e)]
+    assert kinds == [SaveDocument, SendCloud]
+
+
+@EVERY_VERSION
+def test_more_changes_at_once_than_a_cloud_may_ask_for(version):
+    told = balanced(version)
+    transaction = told.begins()
+    told.takes = ""
+    asked = [set_limit(told, 10.0, transactionId=transaction) for _ in range(WISHES_MAX + 1)]
+    assert [told.reply(one) for one in asked] == [None] * WISHES_MAX + ["GenericError"]
 
 
 @EVERY_VERSION
@@ -205,6 +226,8 @@ def test_a_charger_that_cannot_be_steered_is_asked_nothing(version):
     asked = set_limit(told, 10.0, transactionId=transaction)
     assert status_of(told, asked) == "Rejected"
     assert composite(told)["status"] == "Rejected"
+    told.ends(transaction)
+    assert status_of(told, set_limit(told, 10.0, purpose="TxDefaultProfile")) == "Rejected"
 
 
 @EVERY_VERSION

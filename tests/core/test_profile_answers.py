@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from edgegw.balance.model import Binding
+from edgegw.core.cloud_cap import cap_for, share_out, site_limit_a
+from edgegw.core.power import Capabilities, Wiring
 from tests.core.balanced_story import (
     TWO,
     BalancedStory,
@@ -16,8 +18,9 @@ from tests.core.balanced_story import (
     profile,
     set_limit,
     set_payload,
+    status_of,
 )
-from tests.core.story import V16, V21, V201, time_at
+from tests.core.story import V16, V21, V201, event, time_at
 
 EVERY_VERSION = pytest.mark.parametrize("version", [V16, V201, V21])
 ONLY_2X = pytest.mark.parametrize("version", [V201, V21])
@@ -170,3 +173,91 @@ def test_a_report_takes_its_turn_among_what_the_charger_says(version):
     told.charger.take()
     told.cloud.answers({})
     assert told.charger.raw == []  # the answer is for nobody
+
+
+@EVERY_VERSION
+def test_a_composite_goes_a_week_ahead_at_most_and_says_so(version):
+    told = balanced(version)
+    reply = composite(told, duration=10**9)
+    found = reply.get("schedule") or reply["chargingSchedule"]
+    assert found["duration"] == 7 * 86400
+
+
+@ONLY_2X
+def test_a_unit_that_the_charger_has_not_got(version):
+    told = balanced(version)
+    told.core.state.power.capabilities = Capabilities(read=True, watts=False)
+    assert composite(told, chargingRateUnit="W")["statusInfo"]["reasonCode"] == "UnsupportedRateUnit"
+    assert composite(told, chargingRateUnit="A")["status"] == "Accepted"
+
+
+@EVERY_VERSION
+def test_of_a_dc_charger_watts_are_what_the_car_gets(version):
+    wiring = Wiring(connector=1, dc=True, max_a=200.0, min_a=10.0, safe_a=20.0, efficiency=0.9)
+    told = balanced(version, wiring, grant_a=200.0)
+    transaction = told.begins()
+    told.grants(100.0, binding=Binding.CIRCUIT)
+    assert limits_in(composite(told)) == [(0, 100.0 * 3 * 230 * 0.9)]
+    asked = set_limit(told, 45_000.0, unit="W", transactionId=transaction)
+    told.seconds(2)
+    assert status_of(told, asked) == "Accepted"
+    cap_a, why = cap_for(told.core.state, 1, told.now)
+    assert round(cap_a * 3 * 230 * 0.9) == 45_000
+    assert "7" in why
+    assert limits_in(composite(told)) == [(0, 45_000.0)]
+
+
+@ONLY_2X
+def test_what_came_with_a_remote_start_is_reported_with_its_transaction(version):
+    told = balanced(version)
+    action, wire = "RequestStartTransaction", profile(version, 11.0)
+    token = {"idToken": "REMOTE", "type": "Central"}
+    told.cloud.sends(action, {"remoteStartId": 5, "idToken": token, "chargingProfile": wire})
+    told.charger.answers({"status": "Accepted"})
+    told.begins(tag="REMOTE")
+    _, found = reports(told, chargingProfilePurpose="TxProfile")
+    assert found[0]["chargingProfile"] == [{**wire, "transactionId": "tx-1"}]
+
+
+def test_a_clock_that_cannot_be_right_is_not_the_one_of_schedules():
+    told = balanced(V16)
+    transaction = told.begins()
+    told.charger.sends("Heartbeat")
+    told.cloud.answers({"currentTime": time_at(10_000)})
+    told.clock_trusted, told.wall = False, 5.0
+    set_limit(told, 10.0, transactionId=transaction, at=9_000)
+    told.seconds(3)
+    assert told.told[1] == 10.0
+
+
+@ONLY_2X
+def test_an_event_that_leaves_the_only_evse_out(version):
+    told = balanced(version)
+    told.charger.sends("TransactionEvent", event("Started", "tx-9", token="TAG"))
+    told.cloud.answers({})
+    asked = set_limit(told, 10.0, transactionId="tx-9")
+    told.seconds(8)
+    assert status_of(told, asked) == "Accepted"
+    assert told.told[1] == 10.0
+
+
+def test_sharing_out_a_limit_for_all():
+    assert share_out(20.0, [(6.0, 32.0), (6.0, 32.0)]) == [10.0, 10.0]
+    assert share_out(20.0, [(6.0, 8.0), (6.0, 32.0)]) == [8.0, 12.0]
+    assert share_out(10.0, [(6.0, 32.0), (6.0, 32.0)]) == [10.0, 0.0]
+    assert share_out(5.0, [(6.0, 32.0)]) == [0.0]
+    assert share_out(20.0, [(0.0, 0.0), (6.0, 16.0)]) == [0.0, 16.0]
+
+
+@EVERY_VERSION
+def test_a_grant_without_a_reason_that_is_the_clouds_limit_in_whole_amps_is_the_clouds(version):
+    told = balanced(version)
+    transaction = told.begins()
+    set_limit(told, 10.9, transactionId=transaction)
+    told.grants(10.0)
+    power = told.core.state.power.connectors[1]
+    assert site_limit_a(told.core.state, power, told.now) is None
+    assert limits_in(composite(told)) == [(0, 10.9)]
+    told.grants(9.0)
+    assert site_limit_a(told.core.state, power, told.now) == 9.0
+    assert limits_in(composite(told)) == [(0, 9.0)]

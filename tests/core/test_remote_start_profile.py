@@ -121,3 +121,27 @@ def test_a_remote_start_without_a_profile_passes_as_it_is(version):
     raw = b'[2, "plain","%s", {"idTag" :"T"}]' % action.encode()
     told.cloud.says(raw)
     assert told.charger.raw == [raw]
+
+
+@EVERY_VERSION
+def test_the_same_tag_on_another_connector_or_from_before_is_not_meant(version):
+    told = balanced(version, *TWO)
+    told.begins(1, "REMOTE", id="tx-1")
+    told.seconds(5)
+    remote_start(told, profile(version, 11.0))  # on connector 1
+    told.charger.says(frames.result("rs", {"status": "Accepted"}))
+    told.begins(2, "REMOTE", id="tx-2")
+    told.seconds(5)
+    assert told.told[1] == told.told[2] == 32.0
+    assert len(told.core.state.power.starts) == 1
+
+
+@EVERY_VERSION
+def test_a_start_that_nobody_uses_is_forgotten(version):
+    told = balanced(version)
+    remote_start(told, profile(version, 11.0))
+    told.charger.says(frames.result("rs", {"status": "Accepted"}))
+    told.mono, told.wall = told.mono + 901.0, told.wall + 901.0
+    told.begins(1, "REMOTE")
+    assert told.core.state.power.starts == []
+    assert told.told[1] == 32.0

@@ -25,7 +25,8 @@ STOP_WITHIN_S = 5.0
 _READY = re.compile(r"edgegw \S+ ready: chargers (?P<doors>.+) cloud (?P<cloud>.+) control (?P<control>\S+)$")
 _PORT = re.compile(r"wss?://[^/ ]*:(\d+)")
 
-Settings = Mapping[str, Mapping[str, Any]]
+Table = Mapping[str, Any]
+Settings = Mapping[str, Table | list[Table]]  # a list is a [[table]] each
 
 FAST: dict[str, dict[str, Any]] = {
     "site": {"id": "e2e"},
@@ -47,9 +48,15 @@ FAST: dict[str, dict[str, Any]] = {
 def toml(tables: Settings) -> str:
     """TOML of plain tables: a JSON string, number, boolean or list is one in TOML too."""
     lines = []
-    for name, table in tables.items():
-        lines += [f"[{name}]", *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items())]
+    for name, given in tables.items():
+        head = f"[[{name}]]" if isinstance(given, list) else f"[{name}]"
+        for table in given if isinstance(given, list) else [given]:
+            lines += [head, *(f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
+
+
+def _laid_over(table: str, given: Table | list[Table]) -> Any:
+    return given if isinstance(given, list) else {**FAST.get(table, {}), **given}
 
 
 class GatewayProcess:
@@ -66,7 +73,7 @@ class GatewayProcess:
     ) -> None:
         given = settings or {}
         names = [*FAST, *(table for table in given if table not in FAST)]
-        self._tables = {table: {**FAST.get(table, {}), **given.get(table, {})} for table in names}
+        self._tables: dict[str, Any] = {table: _laid_over(table, given.get(table, {})) for table in names}
         if cloud is None:
             del self._tables["cloud"]
         else:

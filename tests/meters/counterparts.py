@@ -153,9 +153,15 @@ class PtyMeter:
         asyncio.get_running_loop().add_reader(self._mine, self._read)
 
     def close(self) -> None:
+        if self._mine >= 0:
+            self.pull_out()
+
+    def pull_out(self) -> None:
+        """Whoever has the line open loses it, and it cannot be opened again."""
         asyncio.get_running_loop().remove_reader(self._mine)
         os.close(self._mine)
         os.close(self._theirs)
+        self._mine = -1
 
     def speak_late(self) -> None:
         """The answer that was kept, now."""

@@ -379,3 +379,22 @@ async def test_fault_72_late_on_a_serial_line(pty: PtyMeter, connect):
     await until(lambda: line.opened == 2)
     pty.speak_late()
     assert await again == right(20)
+
+
+async def test_a_serial_adapter_that_is_pulled_out(pty: PtyMeter, connect):
+    line = connect(f"rtu://{pty.device}")
+    assert await registers(line, 5) == right(5)
+    pty.pull_out()
+    with pytest.raises(MeterFault) as caught:
+        await registers(line, 5)
+    assert caught.value.kind in ("no_answer", "unreachable")
+    with pytest.raises(MeterFault, match="cannot be opened") as caught:
+        await registers(line, 5)
+    assert caught.value.kind == "unreachable"
+
+
+async def test_a_pause_between_an_answer_and_the_next_request(tcp: LyingProxy, connect):
+    line = connect(f"tcp://127.0.0.1:{tcp.port}", pause_s=0.1)
+    first = await line.read(1, Block(3, 0, 2), PATIENT_S)
+    second = await line.read(1, Block(3, 0, 2), PATIENT_S)
+    assert second.at - first.at >= 0.1

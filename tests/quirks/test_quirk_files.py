@@ -73,7 +73,7 @@ def test_every_flag_is_explained_to_the_operator() -> None:
 def test_the_example_is_a_sound_file_once_it_is_uncommented(tmp_path: Path) -> None:
     lines = EXAMPLE.read_text().splitlines()
     text = "\n".join(
-        line.removeprefix("# ") for line in lines if line.startswith("# ") and "=" in line or "[[" in line
+        line.removeprefix("# ") for line in lines if (line.startswith("# ") and "=" in line) or "[[" in line
     )
     assert tomllib.loads(text)
     entries = load_quirks(write(tmp_path / "quirks", text))
@@ -81,7 +81,7 @@ def test_the_example_is_a_sound_file_once_it_is_uncommented(tmp_path: Path) -> N
     assert match(entries, "Acme Ltd", "One 22", "2.4").rate_unit == "auto"
 
 
-# --- matching -------------------------------------------------------------------------------------------
+# --- matching --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_an_entry_of_the_same_name_takes_the_place_of_the_shipped_one(tmp_path: 
     assert (found.settle_s, found.stack_level) == (1, "max")
 
 
-# --- complaints -------------------------------------------------------------------------------------------
+# --- complaints ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,8 @@ def test_what_a_2x_charger_takes(wanted: Kept, manners: dict[str, Any], reason: 
 def test_two_of_one_stack_level_are_replaced_in_1_6_and_refused_in_2x():
     old, new = kept(limit=6, level=1), kept(limit=8, level=1)
     assert with_profile([old], new, V16) == [new]
+    again = kept(limit=9, level=2, id=old.id)
+    assert with_profile([old, kept(id=50)], again, V21)[1:] == [again]
     assert accepted(V21, new, [old]) == "DuplicateProfile"
     assert accepted(V21, kept(level=1, place=0), [old]) == "DuplicateProfile"
     assert accepted(V21, kept(level=1, id=old.id), [old]) == ""

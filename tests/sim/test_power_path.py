@@ -70,8 +70,14 @@ def a_charger(cloud: SimCloud, tmp_path: Path, version: str, habits: Habits) -> 
 
 
 def currents(payload: dict[str, Any]) -> list[float]:
+    """Of a periodic sample; [] of another message."""
     samples = payload["meterValue"][0]["sampledValue"]
-    return [float(s["value"]) for s in samples if s.get("measurand") == "Current.Import"]
+    mine = [s for s in samples if s.get("measurand") == "Current.Import"]
+    if not mine:
+        return []
+    assert [s["phase"] for s in mine] == ["L1", "L2", "L3"]
+    assert {s.get("unit") or s["unitOfMeasure"]["unit"] for s in mine} == {"A"}
+    return [float(s["value"]) for s in mine]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -119,6 +125,8 @@ async def test_an_expired_profile_ends_by_itself(cloud: SimCloud, tmp_path: Path
         await draws(charger, 20)
         await draws(charger, 6)
         assert charger.power.amps(1) == (6, 0, 0)
+        await tell(cloud, charger, 5.9, stackLevel=2)
+        assert charger.power.offered_a(1) == 0  # no car can be told less than 6 A
 
 
 async def test_profiles_survive_a_reboot_and_tx_profiles_end_with_it(

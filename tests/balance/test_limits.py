@@ -1,0 +1,240 @@
+"""Limits that come and go: who may set what, which holds, and when that changes."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from edgegw.balance.balancer import Balancer
+from edgegw.balance.limits import ORDERS_MAX, LimitBook, Schedule, p_min_w
+from edgegw.balance.tree import Tree
+from tests.balance.house import circuit, connectors
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=BERLIN).timestamp()  # a Friday
+TREE = Tree([circuit(limit_a=63), circuit("garage", 40, parent="main")], connectors(10, "garage"))
+
+
+def book(*schedules: Schedule) -> LimitBook:
+    return LimitBook(TREE, BERLIN, schedules)
+
+
+def at(*when: int) -> float:
+    return datetime(*when, tzinfo=BERLIN).timestamp()  # type: ignore[arg-type]
+
+
+def held(limits: LimitBook, now: float) -> dict[str, float]:
+    return {limit.source: limit.limit_a[0] for limit in limits.resolve(now)}
+
+
+# --- orders ---------------------------------------------------------------------------------------
+
+
+def test_an_order_holds_until_it_is_cleared():
+    limits = book()
+    limits.set("building", now_wall=NOW, limit_a=32)
+    (limit,) = limits.resolve(NOW + 1e6)
+    assert (limit.circuit, limit.limit_a, limit.source) == ("main", (32, 32, 32), "building")
+    assert not limit.chargers_only
+    assert limits.clear("building") == 1
+    assert limits.resolve(NOW) == ()
+    assert limits.clear("building") == 0
+
+
+def test_watts_are_divided_over_three_phases():
+    order = book().set("building", now_wall=NOW, limit_w=22080, circuit="garage")
+    assert order.limit_a == pytest.approx((32, 32, 32))
+    assert order.asked_w == 22080
+
+
+def test_an_order_expires_or_falls_back():
+    limits = book()
+    limits.set("building", now_wall=NOW, limit_a=20, expires_at=NOW + 60)
+    limits.set("grid operator", now_wall=NOW, limit_a=30, expires_at=NOW + 90, fallback_a=16)
+    assert held(limits, NOW) == {"building": 20, "grid operator": 30}
+    assert limits.next_change(NOW) == NOW + 60
+    assert held(limits, NOW + 60) == {"grid operator": 30}
+    assert limits.next_change(NOW + 60) == NOW + 90
+    assert held(limits, NOW + 90) == {"grid operator": 16}
+    assert limits.next_change(NOW + 90) is None
+    limits.set("grid operator", now_wall=NOW + 100, limit_a=40)
+    assert held(limits, NOW + 100) == {"grid operator": 40}
+
+
+def test_a_source_has_one_order_per_circuit_and_kind():
+    limits = book()
+    limits.set("building", now_wall=NOW, limit_a=20)
+    limits.set("building", now_wall=NOW, limit_a=25)
+    limits.set("building", now_wall=NOW, limit_a=16, circuit="garage")
+    assert sorted(limit.limit_a[0] for limit in limits.resolve(NOW)) == [16, 25]
+    assert limits.clear("building", "garage") == 1
+    assert held(limits, NOW) == {"building": 25}
+
+
+def test_nobody_lifts_what_another_has_lowered():
+    limits = book()
+    limits.set("grid operator", now_wall=NOW, limit_a=20, priority=0)
+    limits.set("building", now_wall=NOW, limit_a=1000, priority=9)
+    balancer = Balancer(TREE.circuits, TREE.connectors)
+    allocation = balancer.step(0.0, {}, (), limits.resolve(NOW))
+    main = next(state for state in allocation.circuits if state.name == "main")
+    assert (main.limit_a, main.limit_source) == ((20, 20, 20), "grid operator")
+    limits.clear("grid operator")
+    allocation = balancer.step(1.0, {}, (), limits.resolve(NOW))
+    main = next(state for state in allocation.circuits if state.name == "main")
+    assert (main.limit_a, main.limit_source) == ((63, 63, 63), "fuse")
+    assert [order.source for order in limits.orders(NOW)] == ["building"]
+
+
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [
+        ({"limit_a": -1}, "zero or more"),
+        ({"limit_a": float("nan")}, "zero or more"),
+        ({"limit_a": float("inf")}, "zero or more"),
+        ({"limit_w": -5}, "zero or more"),
+        ({}, "either"),
+        ({"limit_a": 5, "limit_w": 5}, "either"),
+        ({"limit_a": (1.0, 2.0)}, "three phases"),
+        ({"limit_a": 5, "circuit": "cellar"}, 'no circuit "cellar"'),
+        ({"limit_a": 5, "expires_at": NOW}, "expired"),
+        ({"limit_a": 5, "expires_at": float("nan")}, "expired"),
+        ({"limit_a": 5, "fallback_a": -1}, "zero or more"),
+        ({"limit_a": 5, "floor_14a": True}, "chargers"),
+        ({"limit_a": 5, "source": ""}, "source"),
+        ({"limit_a": 5, "source": "a\nb"}, "source"),
+    ],
+)
+def test_an_order_that_makes_no_sense_changes_nothing(order: dict, says: str):
+    limits = book()
+    limits.set("building", now_wall=NOW, limit_a=32)
+    with pytest.raises(ValueError, match=says):
+        limits.set(order.pop("source", "building"), now_wall=NOW, **order)
+    assert held(limits, NOW) == {"building": 32}
+
+
+def test_there_is_a_most_number_of_orders():
+    limits = book()
+    for n in range(ORDERS_MAX):
+        limits.set(f"source {n}", now_wall=NOW, limit_a=32)
+    with pytest.raises(ValueError, match="already"):
+        limits.set("one more", now_wall=NOW, limit_a=32)
+    limits.set("source 0", now_wall=NOW, limit_a=16)
+
+
+# --- §14a EnWG ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("devices", "watts"),
+    [(0, 0), (1, 4200), (2, 7560), (3, 10500), (4, 13020), (8, 18900), (9, 19320), (10, 21210), (40, 77910)],
+)
+def test_what_the_law_leaves(devices: int, watts: float):
+    assert p_min_w(devices) == pytest.approx(watts)
+
+
+def test_a_limit_of_the_grid_operator_never_goes_below_what_the_law_leaves():
+    limits = book()
+    order = limits.set("grid operator", now_wall=NOW, limit_w=4200, chargers_only=True, floor_14a=True)
+    assert order.limit_a[0] == pytest.approx(21210 / 690)
+    (limit,) = limits.resolve(NOW)
+    assert limit.chargers_only
+    order = limits.set("grid operator", now_wall=NOW, limit_w=30000, chargers_only=True, floor_14a=True)
+    assert order.limit_a[0] == pytest.approx(30000 / 690)
+
+
+# --- schedules ------------------------------------------------------------------------------------
+
+EVENING = Schedule(
+    name="peak", circuit="main", from_min=17 * 60, to_min=20 * 60, limit_a=25, days=(0, 1, 2, 3, 4)
+)
+NIGHT = Schedule(name="night", circuit="garage", from_min=22 * 60, to_min=6 * 60, limit_a=10, days=(4,))
+
+
+@pytest.mark.parametrize(
+    ("when", "sources"),
+    [
+        ((2026, 11, 20, 16, 59), set()),
+        ((2026, 11, 20, 17, 0), {"schedule peak"}),
+        ((2026, 11, 20, 19, 59), {"schedule peak"}),
+        ((2026, 11, 20, 20, 0), set()),
+        ((2026, 11, 20, 22, 0), {"schedule night"}),
+        ((2026, 11, 21, 5, 59), {"schedule night"}),
+        ((2026, 11, 21, 6, 0), set()),
+        ((2026, 11, 21, 18, 0), set()),
+        ((2026, 11, 21, 23, 0), set()),
+    ],
+)
+def test_schedules_follow_the_local_clock_and_the_weekday(when: tuple[int, ...], sources: set[str]):
+    assert set(held(book(EVENING, NIGHT), at(*when))) == sources
+
+
+def test_the_next_change_is_the_edge_of_a_schedule():
+    limits = book(EVENING)
+    assert limits.next_change(at(2026, 11, 20, 12, 0)) == at(2026, 11, 20, 17, 0)
+    assert limits.next_change(at(2026, 11, 20, 17, 0)) == at(2026, 11, 20, 20, 0)
+    assert limits.next_change(at(2026, 11, 20, 20, 0)) == at(2026, 11, 23, 17, 0)
+
+
+def test_every_change_is_announced_across_a_year_of_clock_changes():
+    """From one announced change to the next none is missed: the long way asks every quarter of an hour."""
+    limits = book(
+        Schedule(
+            name="gap", circuit="main", from_min=150, to_min=165, limit_a=10
+        ),  # 02:30, in the hour that is not
+        Schedule(name="day", circuit="main", from_min=0, to_min=1440, limit_a=10, days=(6,)),
+    )
+    for start in (at(2026, 3, 27, 0, 0), at(2026, 10, 23, 0, 0)):
+        announced = [start]
+        while announced[-1] < start + 4 * 86400:
+            announced.append(limits.next_change(announced[-1]))
+        seen = held(limits, start)
+        for quarter in range(4 * 96):
+            now = start + 900 * quarter
+            if held(limits, now) != seen:
+                seen = held(limits, now)
+                assert now in announced
+
+
+def test_a_schedule_on_the_night_of_a_clock_change_is_never_shorter_than_it_says():
+    limits = book(Schedule(name="x", circuit="main", from_min=150, to_min=165, limit_a=10))
+    for day in ((2026, 3, 29), (2026, 10, 25)):
+        seconds = sum(bool(held(limits, at(*day, 0, 0) + 60 * minute)) for minute in range(360)) * 60
+        assert seconds >= 15 * 60
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"from_min": -1}, {"to_min": 1441}, {"days": ()}, {"days": (7,)}, {"circuit": "x"}, {"limit_a": -1.0}],
+)
+def test_a_schedule_that_makes_no_sense_is_refused(wrong: dict):
+    usual = {"name": "x", "circuit": "main", "from_min": 0, "to_min": 60, "limit_a": 10.0}
+    with pytest.raises(ValueError, match=r"schedule|circuit|limit"):
+        book(Schedule(**{**usual, **wrong}))
+
+
+# --- over a restart -------------------------------------------------------------------------------
+
+
+def test_orders_survive_a_restart_as_json():
+    limits = book(EVENING)
+    limits.set("building", now_wall=NOW, limit_a=(20.0, 21.0, 22.0), expires_at=NOW + 100, fallback_a=16)
+    limits.set("grid operator", now_wall=NOW, limit_w=5000, chargers_only=True, floor_14a=True, priority=3)
+    again = book(EVENING)
+    assert again.restore(json.loads(json.dumps(limits.to_json()))) == []
+    assert again.orders(NOW) == limits.orders(NOW)
+    assert again.resolve(NOW + 200) == limits.resolve(NOW + 200)
+
+
+def test_what_no_longer_fits_the_site_is_left_out_and_told():
+    limits = book()
+    limits.set("building", now_wall=NOW, limit_a=20, circuit="garage")
+    limits.set("building", now_wall=NOW, limit_a=20)
+    smaller = LimitBook(Tree([circuit()], []), BERLIN)
+    complaints = smaller.restore([*limits.to_json(), {"source": 5}])
+    assert len(complaints) == 2
+    assert "garage" in " ".join(complaints)
+    assert held(smaller, NOW) == {"building": 20}

@@ -1,0 +1,203 @@
+"""The real gateway between a Modbus meter and cars that really draw: what flows stays under the fuse.
+
+Rules of this file:
+- The amps are the simulated site's own, never what the gateway believes.
+- Deadlines are the promised ones: 15 s, or the charger's own expiry (profile_lifetime is 10 s here).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from edgegw.sim.lines import LineProcess, start_chargers, start_cloud
+from tests.e2e.gateway import GatewayProcess, Gateways
+
+FUSE_A, RESERVE_A, SAFE_A, LIFETIME_S = 63.0, 40.0, 6.0, 10.0
+SOON_S = 15.0
+CHARGERS = ("CP01", "CP02", "CP03")  # 1.6, 2.0.1, 2.1
+
+
+@dataclass
+class Site:
+    gateway: GatewayProcess
+    chargers: LineProcess
+    cloud: LineProcess
+
+    async def flows(self) -> tuple[float, ...]:
+        """Amps through the main fuse on L1, L2, L3."""
+        now = await self.chargers.command("power")
+        return tuple(b + c for b, c in zip(now["building"], now["cars"], strict=True))
+
+    async def cars(self) -> list[float]:
+        return (await self.chargers.command("power"))["cars"]
+
+    async def offers(self) -> dict[str, float]:
+        now = await self.chargers.command("power")
+        return {name: one["offered_a"] for name, one in now["connectors"].items()}
+
+    async def until(self, condition: Callable[[], Any], within_s: float, what: str) -> None:
+        """Raises AssertionError with what was seen last."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
+        while not await condition():
+            now = await self.chargers.command("power")
+            assert loop.time() < deadline, f"{what}: not within {within_s:g} s: {now}"
+            await asyncio.sleep(0.1)
+
+    async def building(self, amps: float) -> None:
+        assert (await self.chargers.command(f"building {amps}"))["ok"]
+
+    async def all_charge(self) -> None:
+        """Three cars that could take 32 A each on three phases: together they fill the fuse."""
+
+        async def safe() -> bool:
+            return all(amps <= SAFE_A for amps in (await self.offers()).values())
+
+        await self.until(safe, 30.0, "every charger has its standing safe limit")
+        for charger in CHARGERS:
+            assert (await self.chargers.command(f"start {charger} 1 TAG three32"))["ok"]
+
+        async def full() -> bool:
+            return FUSE_A - 8 < min(await self.flows()) <= max(await self.flows()) <= FUSE_A
+
+        await self.until(full, 60.0, "the cars fill the fuse")
+
+    async def asks(self, charger: str, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        told = await self.cloud.command(f"call {charger} {action} {json.dumps(payload)}")
+        assert told["ok"], told
+        return dict(told["answer"])
+
+
+@pytest.fixture
+async def site(gateways: Gateways) -> AsyncIterator[Site]:
+    chargers = await start_chargers(
+        "--count", "3", "--no-cars", "--cars", "three32", "--meter-port", "0", "--building", "10",
+        "--meter-interval", "5", "--backoff", "0.3", "--quiet", "--seed", "5",
+    )  # fmt: skip
+    async with chargers, await start_cloud("--listen", "127.0.0.1:0") as cloud:
+        tables = {
+            "balancing": {"profile_lifetime": f"{LIFETIME_S:g} s", "stale_after": "3 s"},
+            "meter": [{"name": "grid", "template": "eastron_sdm630", "address": chargers.ready["meter"]}],
+            "circuit": [{"name": "main", "fuse": FUSE_A, "meter": "grid", "reserve": RESERVE_A}],
+            "connector": [
+                {"charger": place[:-2], "circuit": "main", "phases": phases, "safe": SAFE_A}
+                for place, phases in chargers.ready["wiring"].items()
+            ],
+        }
+        gateway = await gateways(cloud.ready["listening"], tables)
+        await chargers.command(f"dial {gateway.url}")
+        yield Site(gateway, chargers, cloud)
+
+
+async def test_the_building_rises_and_the_cars_give_way(site: Site) -> None:
+    await site.all_charge()
+    await site.building(35.0)
+
+    async def under() -> bool:
+        return max(await site.flows()) <= FUSE_A
+
+    await site.until(under, SOON_S, "the sum is under the fuse again")
+    line = await _status_line(site.gateway, "CP01")
+    assert line.startswith("CP01: charging: 1 transaction; connector 1 at ")
+    assert "main L" in line
+    assert "63 A fuse" in line
+    await site.building(5.0)
+
+    async def more() -> bool:
+        return min(await site.cars()) > 40.0
+
+    await site.until(more, 60.0, "the cars get what the building leaves")
+
+
+async def _status_line(gateway: GatewayProcess, charger: str) -> str:
+    words = [sys.executable, "-m", "edgegw", "status", charger, "--config", str(gateway.config)]
+    process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    (line,) = out.decode().splitlines()
+    return line
+
+
+async def test_the_meter_is_unplugged(site: Site) -> None:
+    await site.all_charge()
+    await site.chargers.command("meter cut")
+    await site.building(RESERVE_A)  # nobody sees it
+
+    async def under() -> bool:
+        return max(await site.flows()) <= FUSE_A
+
+    await site.until(under, SOON_S, "the cars leave the reserve to the building")
+    power = await site.gateway.command("power")
+    assert power["circuits"][0]["stale"]
+    assert "main" in " ".join(power["alarms"])
+    await site.chargers.command("meter restore")
+    await site.building(10.0)
+
+    async def more() -> bool:
+        return min(await site.cars()) > FUSE_A - RESERVE_A + 10
+
+    await site.until(more, 90.0, "the meter is believed again")
+
+
+async def test_the_gateway_is_killed_at_full_load(site: Site) -> None:
+    await site.all_charge()
+    await site.gateway.kill()
+    await site.building(RESERVE_A)
+
+    async def safe() -> bool:
+        offers = await site.offers()
+        return all(amps <= SAFE_A for amps in offers.values()) and max(await site.flows()) <= FUSE_A
+
+    await site.until(safe, LIFETIME_S + 5, "every charger fell back to its own safe limit")
+    await site.gateway.start()
+
+    async def steered() -> bool:
+        found = (await site.gateway.command("power"))["connectors"]
+        return all(one["control"] == "steered" and one["accepted_a"] is not None for one in found)
+
+    await site.until(steered, 60.0, "the gateway steers again")
+    assert max(await site.flows()) <= FUSE_A
+
+
+async def test_the_lower_of_cloud_and_site_holds(site: Site) -> None:
+    await site.all_charge()
+    told = await site.asks("CP01", "SetChargingProfile", _maximum_16(8.0))
+    assert told == {"status": "Accepted"}
+    assert (await site.offers())["CP01/1"] <= 8.0, "Accepted means that the charger has it"
+
+    async def eight() -> bool:
+        return (await site.offers())["CP01/1"] == 8.0
+
+    await site.until(eight, 30.0, "the lower limit, the cloud's, is the charger's")
+    found = await site.asks("CP01", "GetCompositeSchedule", {"connectorId": 1, "duration": 60})
+    assert found["status"] == "Accepted"
+    assert found["chargingSchedule"]["chargingSchedulePeriod"][0]["limit"] == 8.0
+
+    # The cloud clears everything it can think of; what the site set is back, or never went.
+    assert (await site.asks("CP01", "ClearChargingProfile", {}))["status"] == "Accepted"
+
+    async def ours() -> bool:
+        return 8.0 < (await site.offers())["CP01/1"] <= 32.0
+
+    await site.until(ours, 30.0, "the site's own limit holds alone")
+    assert (await site.asks("CP01", "ClearChargingProfile", {}))["status"] == "Unknown"
+    assert (await site.offers())["CP01/1"] <= 32.0
+    assert max(await site.flows()) <= FUSE_A
+
+
+def _maximum_16(limit_a: float) -> dict[str, Any]:
+    schedule = {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit_a}]}
+    profile = {
+        "chargingProfileId": 4,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "ChargePointMaxProfile",
+        "chargingProfileKind": "Absolute",
+        "chargingSchedule": {**schedule, "startSchedule": "2026-01-01T00:00:00Z"},
+    }
+    return {"connectorId": 0, "csChargingProfiles": profile}
