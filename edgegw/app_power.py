@@ -22,6 +22,7 @@ from edgegw.core.load_control import PowerPlan
 from edgegw.core.power import NOT_BALANCED, PowerPolicy, Wiring
 from edgegw.core.records import Document
 from edgegw.errors import ConfigFault
+from edgegw.meters.connection import Lines
 from edgegw.meters.plausible import MeterOptions, Plausibility
 from edgegw.meters.poller import MeterPoller, PollerSettings
 from edgegw.meters.template import Template, find, load_templates, protects_phases
@@ -148,7 +149,8 @@ def pollers_from(
     if not config.meter:
         return []
     templates = load_templates(config.balancing.meters_directory)
-    return [_poller(meter, templates, config, on_reading, on_trouble) for meter in config.meter]
+    lines = Lines()  # meters on one serial line share it
+    return [_poller(meter, templates, config, on_reading, on_trouble, lines) for meter in config.meter]
 
 
 def _poller(
@@ -157,6 +159,7 @@ def _poller(
     config: SiteConfig,
     on_reading: Callable[[str, Reading], None],
     on_trouble: Callable[[str, str, str], None],
+    lines: Lines,
 ) -> MeterPoller:
     template = find(templates, meter.template)
     if not protects_phases(template):
@@ -176,4 +179,4 @@ def _poller(
         poll_interval_s=meter.poll_interval_s,
         timeout_s=meter.timeout_s,
     )
-    return MeterPoller(settings, template, Plausibility(template, options), on_reading, on_trouble)
+    return MeterPoller(settings, template, Plausibility(template, options), on_reading, on_trouble, lines)

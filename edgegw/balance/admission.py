@@ -51,7 +51,7 @@ class Admission:
 
     def _end_bookings(self, round_: Round) -> None:
         for car in [car for car in round_.on if car.offer_a == 0.0 and round_.now - car.on_at > BOOKED_S]:
-            round_.revoke(car)
+            round_.take_back(car)
 
     def _waiting(self, round_: Round) -> list[Car]:
         now, settings = round_.now, round_.settings

@@ -64,7 +64,7 @@ class Balancer:
         self._admission = Admission(self.tree.row_count)
         self._overload = Overload()
         self._rebalance = Rebalance()
-        self._started_at: float | None = None
+        self._started_at = INFINITE
 
     def step(
         self, now: float, readings: Mapping[str, Reading], plugs: Sequence[Plug], limits: Sequence[Limit] = ()
@@ -74,8 +74,7 @@ class Balancer:
         A connector without a plug is free. Raises KeyError for a plug of a connector that is not on the
         site.
         """
-        if self._started_at is None:
-            self._started_at = now
+        self._started_at = min(self._started_at, now)
         self._see_plugs(now, plugs)
         limit_a, sources, for_chargers = self._limits(limits)
         self._see_meters(now, readings, limit_a)
@@ -173,7 +172,7 @@ class Balancer:
                 hard = max(meter.now_a, -circuit.feed_in_a)
             else:
                 bounds.urgent[row] = True
-                since = max(meter.at, self._started_at or now)
+                since = max(meter.at, self._started_at)
                 bounds.admits[row] = now - since >= self.settings.stale_admit_after_s
         bounds.base_a[row] = base
         bounds.budget_a[row] = left - circuit.margin_a - base
@@ -194,8 +193,7 @@ class Balancer:
         for car in round_.on[:]:
             most = car.most_a
             if most <= 0.0:
-                round_.pause(car)
-                car.paused = False
+                round_.take_back(car)
             elif car.offer_a > most:
                 round_.offer(car, most)
 
@@ -235,7 +233,7 @@ class Balancer:
     def _alarms(self, now: float) -> dict[str, str]:
         said: dict[str, list[str]] = {}
         for meter in self.meters.values():
-            for kind, text in meter.alarms(now, self._started_at or now):
+            for kind, text in meter.alarms(now, self._started_at):
                 said.setdefault(kind, []).append(text)
         return {kind: "; ".join(texts) for kind, texts in said.items()}
 

@@ -15,6 +15,8 @@ from math import ceil, floor
 
 from edgegw.balance.model import INFINITE, PHASES, Connector, Plug, PlugState, Settings
 
+AC_MOST_A = 32.0
+SIZE_MOST = 3.0
 DRAWS_A = 1.0  # more is drawing
 PHASE_IN_USE_A = 1.5
 CLEAR_DRAW_A = 3.0  # enough to tell used phases from unused ones
@@ -35,12 +37,10 @@ class Car:
 
     __slots__ = (
         "arrived_at",
-        "began_at",
         "cap_a",
         "ceiling_a",
         "connector",
         "dozes",
-        "drew",
         "drew_since_on",
         "effect_until",
         "energy_wh",
@@ -49,7 +49,9 @@ class Car:
         "high",
         "index",
         "learned_min_a",
+        "least_a",
         "low",
+        "most_a",
         "off_at",
         "offer_a",
         "offer_at",
@@ -65,6 +67,7 @@ class Car:
         "reserved_a",
         "sample_at",
         "session",
+        "size",
         "standing_a",
         "started",
         "state",
@@ -85,6 +88,8 @@ class Car:
         self.ceiling_a = round(floor(connector.max_a / step + 1e-9) * step, 6)
         if self.floor_a > self.ceiling_a:  # no step lies between: exactly these two
             self.floor_a, self.ceiling_a = least, connector.max_a
+        # A fast charger counts by its size beside an AC charger of 32 A, within reason.
+        self.size = min(SIZE_MOST, max(1.0, self.ceiling_a / AC_MOST_A)) if connector.dc else 1.0
         self.plug = Plug(connector=connector.id)
         self.started = False
         self.state = PlugState.FREE
@@ -111,6 +116,7 @@ class Car:
         self.stopped: list[float] | None = None  # what it drew, in the step in which it stopped by itself
         self.effect_until = -INFINITE
         self._forget("")
+        self._bound()
 
     def _forget(self, session: str) -> None:
         self.session = session
@@ -119,26 +125,20 @@ class Car:
         self.cap_a = INFINITE  # what it has shown that it can use
         self.learned_min_a = 0.0
         self.pauses = 0
-        self.drew = False
         self.drew_since_on = False
         self.dozes = False  # it had its turn and made no use of it: full, asleep, or not authorised
         self.energy_wh = 0.0
-        self.began_at = -INFINITE
 
     # --- what it may have -------------------------------------------------------------------------
 
-    @property
-    def least_a(self) -> float:
-        """The least it charges with."""
-        return max(self.floor_a, min(self.learned_min_a, self.ceiling_a))
-
-    @property
-    def most_a(self) -> float:
-        """The most it may be offered: charger and cloud, in steps; 0 when that is below its least."""
+    def _bound(self) -> None:
+        """`least_a`: the least it charges with. `most_a`: the most that charger and cloud let it be offered,
+        in steps; 0 when that is below its least."""
+        self.least_a = max(self.floor_a, min(self.learned_min_a, self.ceiling_a))
         most = self.ceiling_a
         if self.plug.cap_a < most:
             most = self.quantised(max(0.0, self.plug.cap_a))
-        return most if most >= self.least_a else 0.0
+        self.most_a = most if most >= self.least_a else 0.0
 
     @property
     def use_a(self) -> float:
@@ -192,6 +192,7 @@ class Car:
         if self.on and self.present:
             self._watch_idle(now)
             self._learn(now, settings)
+        self._bound()
 
     def _changed(self, plug: Plug, now: float) -> None:
         present = plug.state in _PRESENT
@@ -245,7 +246,7 @@ class Car:
             est[phase] = max(0.0, highest if amps is None else amps)
         self.est = est
         if highest > DRAWS_A:
-            self.drew = self.drew_since_on = True
+            self.drew_since_on = True
         settled = plug.drawn_at >= self.offer_at + 5.0
         if settled and self.effect_until > now and abs(highest - self.target_a) < UNDER_USE_A:
             self.effect_until = now
@@ -347,10 +348,9 @@ class Car:
         self.paused = False
         self.drew_since_on = False
 
-    def pause(self, now: float, settings: Settings, *, had_turn: bool = True) -> None:
-        self.on = False
+    def pause(self, now: float) -> None:
+        """Its turn is over for the others' sake; `offer` takes back what it has."""
         self.off_at = now
         self.paused = True
-        if had_turn and self.offer_a > 0:
+        if self.offer_a > 0:
             self.pauses += 1
-        self.offer(0.0, now, settings)

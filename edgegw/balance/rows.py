@@ -83,16 +83,16 @@ class Round:
         self._shares = None
 
     def pause(self, car: Car) -> None:
-        self._add(car, -1.0)
-        car.pause(self.now, self.settings)
-        self._add(car, 1.0)
-        self.on.remove(car)
-        self._shares = None
+        """Take its turn away for the others' sake."""
+        self.take_back(car, pauses=True)
 
-    def revoke(self, car: Car) -> None:
-        """End a booking for which no room came free; it had no turn, so nothing is counted against it."""
+    def take_back(self, car: Car, *, pauses: bool = False) -> None:
+        """End its turn, or a booking for which no room came free; only a pause has a least time."""
         self._add(car, -1.0)
+        if pauses:
+            car.pause(self.now)
         car.on = False
+        car.offer(0.0, self.now, self.settings)
         self._add(car, 1.0)
         self.on.remove(car)
         self._shares = None
@@ -134,8 +134,8 @@ class Round:
 
     def _weight(self, car: Car) -> float:
         """Who had much weighs less: short stays and single-phase cars do not end with nothing."""
-        most = self.settings.served_wh
-        return car.connector.weight * max(0.1, most / (most + car.energy_wh / car.connector.weight))
+        weight, most = car.connector.weight * car.size, self.settings.served_wh
+        return weight * max(0.1, most / (most + car.energy_wh / weight))
 
     def minima(self) -> list[float]:
         """On every row the least of those whose turn it is."""

@@ -17,7 +17,7 @@ from edgegw.core.events import Instant
 from edgegw.core.limit_orders import READY, standing_method, standing_plan, standing_ways
 from edgegw.core.limit_profiles import own_id
 from edgegw.core.limits_held import safe_a
-from edgegw.core.live_limits import ANSWER_TIMEOUT_S, TRY_ALL_AGAIN_S, back_off_s, drop
+from edgegw.core.live_limits import ANSWER_TIMEOUT_S, TRY_ALL_AGAIN_S, back_off_s, drop, forget_live
 from edgegw.core.power import Capabilities, ConnectorPower, Control
 from edgegw.core.power_notes import count_write, keep, keep_charger, obeys_again, silent, unsteerable
 from edgegw.core.state import ChargerState
@@ -174,9 +174,20 @@ def _stands(state: ChargerState, now: Instant) -> list[Effect]:
         effects += keep(state, c, now)
     power.cursor += 1
     if standing_method(power) == "max":  # a TxDefaultProfile below would hold it down
-        for number in (0, *power.connectors):
-            effects += drop(state, own_id("safe", number), now)
+        effects += _leave_tx_default(state, now)
     return effects + step(state, now)
+
+
+def _leave_tx_default(state: ChargerState, now: Instant) -> list[Effect]:
+    power, effects = state.power, list[Effect]()
+    for number in (0, *power.connectors):
+        effects += drop(state, own_id("safe", number), now)
+        effects += drop(state, own_id("tx_default", number), now)
+    for c in power.connectors.values():
+        if c.method == "tx_default":
+            forget_live(c)
+            c.method = ""
+    return effects
 
 
 def _above_wish(state: ChargerState, c: ConnectorPower, limit_a: float) -> list[Effect]:

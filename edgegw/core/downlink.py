@@ -90,7 +90,7 @@ def on_answer(state: ChargerState, frame: CallResult | CallError, now: Instant) 
         if state.power.starts:
             effects = [*owned_profiles.on_charger_answer(state, out.call, frame, now), *effects]
     elif out.origin is Origin.API:
-        effects = [_finished(out, frame)]
+        effects = [_finished(out, frame), *_disturbed(state, out, now)]
     elif out.purpose.startswith(actuation.PURPOSE):
         effects = steering.on_answer(state, out, frame, now)
     else:
@@ -125,6 +125,13 @@ def _adopt(state: ChargerState, out: Outgoing, frame: CallResult | CallError) ->
     return [*state.save_profile(cloud_url=out.purpose), Noticed("move_adopted", text)]
 
 
+def _disturbed(state: ChargerState, out: Outgoing, now: Instant) -> list[Effect]:
+    """Somebody on the box set or cleared profiles of a balanced charger: ours are set again."""
+    if out.call.action not in ("SetChargingProfile", "ClearChargingProfile") or not state.power.balanced:
+        return []
+    return actuation.disturbed(state, now)
+
+
 def _finished(out: Outgoing, frame: CallResult | CallError) -> CallFinished:
     if isinstance(frame, CallResult):
         return CallFinished(ticket=out.ticket, outcome=CallOutcome.RESULT, payload=frame.payload)
@@ -154,6 +161,7 @@ def on_deadline(state: ChargerState, now: Instant) -> list[Effect]:
     effects: list[Effect] = []
     if out.origin is Origin.API:
         effects.append(box_calls.finished(out.ticket, CallOutcome.TIMEOUT))
+        effects += _disturbed(state, out, now)
     elif out.purpose.startswith(actuation.PURPOSE):
         effects += steering.on_answer(state, out, None, now)
     elif out.origin is Origin.GATEWAY:

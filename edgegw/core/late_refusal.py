@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgegw.core import box_calls
+from edgegw.core import actuation, box_calls
 from edgegw.core.calls import Outgoing
 from edgegw.core.effects import Effect, Noticed
 from edgegw.core.events import Instant
@@ -74,11 +74,23 @@ def _act(
     purpose = _STOP + transaction
     # No word from the charger: stopping is what most are set to, and what the operator would want.
     stop = _says_stop(answer.payload) if isinstance(answer, CallResult) else True
+    if not stop and state.power.balanced:
+        return _forbid(state, transaction, now)
     if not stop:
         return box_calls.ask(state, "SetChargingProfile", _no_energy(state, transaction), purpose, now)
     if state.version.is_2x:
         return box_calls.ask(state, "RequestStopTransaction", {"transactionId": transaction}, purpose, now)
     return box_calls.ask(state, "RemoteStopTransaction", {"transactionId": int(transaction)}, purpose, now)
+
+
+def _forbid(state: ChargerState, transaction: str, now: Instant) -> list[Effect]:
+    """A balanced charger: the box's own limit would hide another profile, so that limit becomes 0 A."""
+    record = state.transactions.running[transaction]
+    connector = state.power.connectors.get(record.evse or record.connector)
+    if connector is None:
+        return []
+    connector.forbidden = transaction
+    return actuation.advance(state, now)
 
 
 def _says_stop(payload: dict[str, Any]) -> bool:

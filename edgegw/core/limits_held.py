@@ -24,9 +24,27 @@ SAME_A = 0.05  # limits have one decimal
 
 
 def transaction_on(state: ChargerState, connector: int) -> str:
-    """The transaction that runs on it, as the charger knows it; "" for none."""
+    """The transaction that runs on it, as the charger knows it; "" for none.
+
+    It ends when the charger says so, not when the cloud has answered that: its TxProfile is gone by then.
+    """
     running = cloud_cap.running(state).get(connector)
-    return running.id if running is not None else ""
+    return "" if running is None or _is_ending(state, running.id) else running.id
+
+
+def _is_ending(state: ChargerState, transaction: str) -> bool:
+    queue = state.to_cloud
+    for out in (queue.outstanding, *queue.waiting):
+        if out is None:
+            continue
+        call = out.call
+        if call.action == "StopTransaction" and str(call.payload.get("transactionId")) == transaction:
+            return True
+        if call.action == "TransactionEvent" and call.payload.get("eventType") == "Ended":
+            info = call.payload.get("transactionInfo")
+            if isinstance(info, dict) and info.get("transactionId") == transaction:
+                return True
+    return False
 
 
 # --- what it should have ---------------------------------------------------------------------------

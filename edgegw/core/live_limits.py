@@ -191,10 +191,17 @@ def _drop_live(state: ChargerState, c: ConnectorPower, now: Instant) -> list[Eff
     """A TxProfile hides a TxDefaultProfile: take ours out before the next method is tried."""
     if c.asked_method != "tx" or c.accepted_a is None or not c.accepted_for:
         return []
+    forget_live(c)
+    return drop(state, limit_profiles.own_id("tx", c.wiring.connector), now)
+
+
+def forget_live(c: ConnectorPower) -> None:
+    """Its live limit is being taken out: it may hold, but nothing counts on it any more."""
+    if c.accepted_a is None:
+        return
     c.maybe_a, c.maybe_until = max(c.accepted_a, c.maybe_a or 0.0), c.expires_at
     c.maybe_for = c.accepted_for
     c.accepted_a, c.accepted_for = None, ""
-    return drop(state, limit_profiles.own_id("tx", c.wiring.connector), now)
 
 
 def _stand_on_max(state: ChargerState, now: Instant) -> None:

@@ -90,7 +90,6 @@ def _follow_boot(state: ChargerState, now: Instant) -> list[Effect]:
 
 def on_limits(state: ChargerState, event: LimitsGranted, now: Instant) -> list[Effect]:
     effects = actuation.on_limits(state, event.grants, now)
-    effects += actuation.advance(state, now)
     effects += owned_profiles.after_answer(state, now)
     if charging_limits.due(state, now):
         effects += charging_limits.notices(state, now)

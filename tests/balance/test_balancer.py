@@ -475,15 +475,22 @@ def test_the_cloud_may_lower_and_below_the_minimum_means_nothing():
     assert house.run(60).grants == {"CP-1/1": 32, "CP-2/1": 32}
 
 
-def test_a_dc_charger_is_a_three_phase_load_without_a_minimum_of_six():
+def test_a_dc_charger_is_a_three_phase_load_that_counts_by_its_size():
     dc = connector(1, dc=True, min_a=0.0, max_a=217.4, safe_a=0.0)
     house = House([circuit(limit_a=125)], [dc, connector(2)], building=(20, 20, 20))
     house.plug_in(1, Car(max_a=217.4, refuses_below_a=0.5))
     house.plug_in(2)
     grants = house.run(200).grants
-    assert grants["CP-2/1"] >= 30
-    assert 69 <= grants["CP-1/1"] <= 73
+    assert 100 <= sum(grants.values()) <= 103
+    assert grants["CP-1/1"] == pytest.approx(3 * grants["CP-2/1"], rel=0.25)
     assert watts(grants["CP-1/1"], 3, 230) > 47000
+
+
+def test_a_dc_charger_may_be_offered_less_than_six_amps():
+    dc = connector(1, dc=True, min_a=0.0, max_a=80, safe_a=0.0)
+    house = House([circuit(limit_a=32)], [dc], building=(26, 26, 26))
+    house.plug_in(1, Car(max_a=80, refuses_below_a=0.5))
+    assert house.run(60).grants["CP-1/1"] == 4
 
 
 def test_offers_are_in_steps_even_when_the_limits_are_not():

@@ -18,7 +18,18 @@ from pathlib import Path
 
 import uvloop
 
-from tests.benchmarks import allocation, away, day_bars, memory, neighbours, relay, replay, report, start
+from tests.benchmarks import (
+    allocation,
+    away,
+    day_bars,
+    memory,
+    neighbours,
+    relay,
+    replay,
+    report,
+    start,
+    steering,
+)
 from tests.benchmarks.bench import Bench, MissingTool
 from tests.benchmarks.report import Row
 from tests.e2e.children import Children
@@ -31,6 +42,7 @@ ALL: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "replay": replay.measure,
     "start": start.measure,
     "allocation": allocation.measure,
+    "steering": steering.measure,
     "day": day_bars.measure,
 }
 BUILD = Path(__file__).parents[2] / "build"  # on the disk of the checkout: /tmp may be memory

@@ -48,13 +48,13 @@ class Bench:
         return quick if self.quick else full
 
     async def gateway(
-        self, name: str, cloud: str | None, settings: Mapping[str, Mapping[str, Any]] | None = None
+        self, name: str, cloud: str | None, settings: Mapping[str, Any] | None = None
     ) -> GatewayProcess:
         """A started gateway in a folder of its own."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         given = settings or {}
-        merged = {table: {**SITE.get(table, {}), **given.get(table, {})} for table in {*SITE, *given}}
+        merged = {**SITE, **{name: _over(SITE.get(name, {}), table) for name, table in given.items()}}
         gateway = GatewayProcess(self.children, folder, cloud=cloud, settings=merged, name=name)
         await gateway.start()
         return gateway
@@ -82,6 +82,11 @@ class Bench:
 
     async def _program(self, name: str, module: str, *arguments: str) -> Child:
         return await self.children.start(name, sys.executable, "-m", module, *arguments, stdin=True)
+
+
+def _over(common: dict[str, Any], own: Any) -> Any:
+    """A table over the common one; a list of tables stands for itself."""
+    return own if isinstance(own, list) else {**common, **own}
 
 
 HAPROXY = """

@@ -50,6 +50,11 @@ class Score:
         return sum(worst) / len(worst)
 
     @property
+    def tenth_percentile(self) -> float:
+        """Nine in ten sessions are satisfied better than that."""
+        return sorted(self.satisfaction)[len(self.satisfaction) // 10]
+
+    @property
     def changes_per_h(self) -> float:
         """Limits sent per hour of a connector with a car."""
         return self.changes / self.occupied_h
@@ -67,6 +72,7 @@ class Mean:
     served: float  # of what was asked for
     jain: float
     worst_decile: float
+    tenth_percentile: float
     over_s: float
     over_by_cars_s: float
     longest_s: float
@@ -88,6 +94,7 @@ def mean(scores: Sequence[Score], optimum_wh: dict[int, float]) -> Mean:
         served=over_days([s.delivered_wh / s.asked_wh for s in scores]),
         jain=over_days([s.jain for s in scores]),
         worst_decile=over_days([s.worst_decile for s in scores]),
+        tenth_percentile=over_days([s.tenth_percentile for s in scores]),
         over_s=over_days([s.over_s for s in scores]),
         over_by_cars_s=over_days([s.over_by_cars_s for s in scores]),
         longest_s=max(s.longest_s for s in scores),

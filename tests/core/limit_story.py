@@ -16,7 +16,7 @@ from edgegw.core.actuation import disturbed, standing_a
 from edgegw.core.calls import Priority
 from edgegw.core.charger import Charger
 from edgegw.core.effects import Effect, SendCharger
-from edgegw.core.events import ChargerSpoke, LimitGrant, LimitsGranted
+from edgegw.core.events import ChargerSpoke, CloudSpoke, LimitGrant, LimitsGranted
 from edgegw.core.power import ConnectorPower, PowerPolicy, Wiring
 from edgegw.core.site import Policy, Site
 from edgegw.quirks.load import load_quirks
@@ -113,6 +113,12 @@ class LimitStory(Story):
         self.site = Site(self.policy, self._new_id, self.plan)
         self.site.recover(self.store.site_documents())
         self.core = Charger.recover(self.store.recovery(self.identity), self.site)
+
+    def _send_cloud(self, data: bytes) -> None:
+        super()._send_cloud(data)
+        frame = orjson.loads(data)
+        if frame[0] == 2 and frame[2] in ("NotifyChargingLimit", "ClearedChargingLimit") and self.cloud.up:
+            self._todo.append(CloudSpoke(parse(frames.result(frame[1], {}), self.version)))
 
     # --- the charger ---------------------------------------------------------------------------------
 
@@ -272,14 +278,15 @@ class LimitStory(Story):
         self.cloud.answers({"transactionId": found, "idTagInfo": {"status": "Accepted"}})
         return str(found)
 
-    def ends(self, connector: int = 1) -> None:
+    def ends(self, connector: int = 1, *, cloud_answers: bool = True) -> None:
         transaction = self.on_it.pop(connector)
         self.profiles = [k for k in self.profiles if k.purpose != "tx" or k.transaction != transaction]
         if self.version.is_2x:
             self.charger.sends("TransactionEvent", event("Ended", transaction, 9))
         else:
             self.charger.sends("StopTransaction", stop(int(transaction)))
-        self.cloud.answers({})
+        if cloud_answers:
+            self.cloud.answers({})
 
     def draws(self, *amps: float, connector: int = 1) -> None:
         """MeterValues, amps per phase."""

@@ -162,6 +162,14 @@ def test_the_next_transaction_starts_at_the_safe_limit() -> None:
     assert told.may_draw(1) == told.reserved() == 16.0
 
 
+@pytest.mark.parametrize("version", EVERY)
+def test_a_limit_ends_with_its_transaction_before_the_cloud_has_heard(version: Version) -> None:
+    told = charging(version)
+    told.grants(0.0)
+    told.ends(cloud_answers=False)
+    assert told.may_draw(1) == told.reserved() == 6.0
+
+
 def test_a_decrease_goes_at_once_and_an_increase_waits_its_interval() -> None:
     told = charging()
     told.grants(10.0)
@@ -442,6 +450,20 @@ def test_live_limits_that_work_only_as_max_are_not_held_down_by_the_standing_one
     told.begins()
     told.grants(16.0)
     told.seconds(20)
+    assert told.may_draw(1) == told.reserved() == 16.0
+
+
+def test_a_live_limit_that_goes_with_the_standing_one_is_not_counted_on() -> None:
+    told = steered(quirks=quirk(methods=("tx_default", "max"), stack_level="zero"))
+    told.begins()
+    told.grants(0.0)
+    told.refuses = lambda kept: "Rejected" if kept.limit == 16.0 and kept.purpose == "tx_default" else None
+    told.grants(16.0)
+    for _ in range(40):
+        told.seconds(1)
+        limit = told.may_draw(1)
+        assert limit is not None
+        assert limit <= told.reserved()
     assert told.may_draw(1) == told.reserved() == 16.0
 
 
