@@ -14,7 +14,7 @@ STAMP := .venv/.ready-$(shell cat requirements-dev.lock pyproject.toml | sha256s
 NPM_STAMP := tests/interop/node_modules/.package-lock.json
 INTEROP := $(if $(wildcard tests/interop/package.json),interop)
 
-.PHONY: help setup check test interop demo bench simulate lock clean
+.PHONY: help setup check test interop demo bench simulate trace lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -50,6 +50,10 @@ bench: setup $(INTEROP) ## the benchmark table of BENCHMARKS.md (takes minutes)
 
 simulate: setup ## the seeded fault simulation: make simulate SEEDS=5000
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS)
+	@.venv/bin/python -m tests.simulation.fuse --seeds $$(( $(SEEDS) / 5 ))
+
+trace: setup ## docs/trace.svg: what really flowed under the fuse in four minutes
+	@.venv/bin/python -m edgegw.sim.trace --plot docs/trace.svg
 
 UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
