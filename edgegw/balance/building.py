@@ -22,7 +22,7 @@ BELIEVED_AFTER_S = 30.0
 OVER_LIMIT_DOUBT_S = 8.0  # above the limit so long with lower limits on their way: they count as done
 STOP_A = 4.0  # a car that drew so much and stops is seen at the meter
 STOP_SEEN_S = 5.0  # before and after the charger's word
-STOPS_FOR_A_VERDICT = 2.4  # of late; each older one counts a fifth less
+STOPS_FOR_A_VERDICT = 5  # in a row; a machine that starts in the same seconds deceives once, not five times
 
 
 class PhaseMeter:
@@ -49,7 +49,7 @@ class PhaseMeter:
         self._sampled_at = -INFINITE
         self._recent: deque[tuple[float, float]] = deque()
         self._stops: deque[tuple[float, float, float]] = deque()
-        self._same = self._square = self._count = 0.0
+        self._against = 0  # stops in a row at which it rose
 
     def read(self, now: float, at: float, amps: float, low: float, high: float, limit: float) -> None:
         """A new value: the cars draw between `low` and `high`."""
@@ -98,12 +98,11 @@ class PhaseMeter:
             recent.popleft()
         while self._stops and self._stops[0][0] <= now:
             _, stopped, before = self._stops.popleft()
-            self._same = 0.8 * self._same + stopped * (before - amps)
-            self._square = 0.8 * self._square + stopped * stopped
-            self._count = 0.8 * self._count + 1.0
-        if self._count > STOPS_FOR_A_VERDICT:
-            ratio = self._same / self._square
-            self.reversed = ratio < (0.3 if self.reversed else -0.5)
+            if before - amps >= 0.5 * stopped:
+                self._against = 0
+            elif before - amps <= -0.5 * stopped:
+                self._against += 1
+        self.reversed = self._against >= STOPS_FOR_A_VERDICT
 
     def settle(self, now: float) -> None:
         """Judge its age and move the windows on; once per step, after the readings."""

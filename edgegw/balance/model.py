@@ -162,7 +162,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stale_after_s: float = 12.0  # then the installer's reserve is what the building draws
     stale_admit_after_s: float = 60.0  # silent so long: cars may start again, on what the reserve leaves
     base_window_s: float = 9.0  # the building counts with its highest load of so long
-    quantile: float = 0.95  # a car may start when its minimum fits so much of the last `history_s`
+    quantile: float = 0.9  # a car may start when its minimum fits so much of the last `history_s`
     history_s: float = 1800.0
     sample_every_s: float = 15.0
     # What a limit does to a car.
@@ -190,7 +190,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # How limits move.
     up_hold_s: float = 9.0
     up_step_a: float = 3.0
-    served_wh: float = 5000.0  # a car that had so much per weight weighs half when shares are made
+    served_wh: float = 2000.0  # a car that had so much per weight weighs half when shares are made
     rebalance_every_s: float = 90.0  # who is so far above its share makes room for who is so far below
     rebalance_a: float = 3.0
     shed_above_a: float = 0.5  # over its budget by more: shed

@@ -211,9 +211,13 @@ def _standing_id(power: PowerState) -> str:
 
 
 def ends_offline(state: ChargerState, method: str) -> bool:
-    """2.1 maxOfflineDuration: it ends when the charger has been without us for `lifetime_s`."""
-    power = state.power
-    return state.version is Version.V21 and power.quirks.expires and not is_the_standing(power, method)
+    """2.1 maxOfflineDuration: it ends when the charger has been without us for `lifetime_s`.
+
+    Not for a TxProfile: a box that hangs keeps its connections, and 2.1 writes no TxProfile to flash.
+    """
+    if state.version is not Version.V21 or method == "tx":
+        return False
+    return state.power.quirks.expires and not is_the_standing(state.power, method)
 
 
 def ends_s(plan: LimitPlan, power: PowerState) -> float:

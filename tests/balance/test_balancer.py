@@ -346,13 +346,18 @@ def test_fault_72_a_meter_that_falls_when_cars_draw_more_is_reversed():
     house = House([wired], connectors(2), building=(10, 60, 10))
     house.meter_shows = lambda true: (true[0], 100 - (true[1] - 60), true[2])
     house.plug_in_all()
-    for _ in range(4):
+    for _ in range(6):
         house.run(100)
         house.cars["CP-1/1"].draws = False  # it stops by itself
         house.run(30)
         house.cars["CP-1/1"].draws = True
     assert "meter_reversed" in house.frames[-1].allocation.alarms
     assert "main L2" in house.frames[-1].allocation.alarms["meter_reversed"]
+    assert house.frames[-1].allocation.circuits[0].base_a[1] == 70
+    house.meter_shows = lambda true: true  # somebody turned it
+    house.run(100)
+    house.cars["CP-1/1"].draws = False
+    assert "meter_reversed" not in house.run(30).allocation.alarms
 
 
 def test_a_healthy_meter_raises_no_alarm_when_cars_come_and_go():

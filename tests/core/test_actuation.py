@@ -286,11 +286,19 @@ def test_a_charger_whose_clock_is_behind_keeps_a_limit_longer() -> None:
     assert told.may_draw(1) == told.reserved() == 6.0
 
 
-def test_2_1_needs_no_renewal_while_the_charger_is_there() -> None:
-    told = charging(V21)
+def test_2_1_without_a_tx_profile_needs_no_renewal_while_the_charger_is_there() -> None:
+    told = charging(V21, quirks=quirk(methods=("tx_default",)))
     told.seconds(1000)
     assert told.sent == []
     assert told.may_draw(1) == 16.0
+
+
+@pytest.mark.parametrize("version", [V16, V201, V21])
+def test_fault_74_a_box_that_hangs_with_its_connections_open_leaves_the_safe_limit(version: Version) -> None:
+    told = charging(version)
+    assert told.may_draw(1) == 16.0
+    told.after(400.0)  # nobody decides anything
+    assert told.may_draw(1) == 6.0
 
 
 def test_a_limit_at_the_safe_value_is_left_to_end() -> None:

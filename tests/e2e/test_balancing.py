@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -163,6 +165,43 @@ async def test_the_gateway_is_killed_at_full_load(site: Site) -> None:
 
     await site.until(steered, 60.0, "the gateway steers again")
     assert max(await site.flows()) <= FUSE_A
+
+
+async def test_fault_74_the_gateway_stalls_and_goes_on(site: Site) -> None:
+    await site.all_charge()
+    os.kill(site.gateway.pid, signal.SIGSTOP)
+    try:
+        await site.building(RESERVE_A)
+
+        async def safe() -> bool:
+            return max((await site.offers()).values()) <= SAFE_A and max(await site.flows()) <= FUSE_A
+
+        await site.until(safe, LIFETIME_S + 5, "every charger fell back to its own safe limit")
+    finally:
+        os.kill(site.gateway.pid, signal.SIGCONT)
+    await site.building(10.0)
+
+    async def more() -> bool:
+        return FUSE_A - 15 < min(await site.flows()) <= max(await site.flows()) <= FUSE_A
+
+    await site.until(more, 90.0, "it steers again, and nothing was exceeded")
+
+
+async def test_a_charger_that_does_not_obey_is_counted_with_its_maximum(site: Site) -> None:
+    await site.all_charge()
+    assert (await site.chargers.command("habit CP03 disobeys on"))["ok"]
+
+    async def found() -> bool:
+        power = await site.gateway.command("power")
+        return {c["charger"]: c["control"] for c in power["connectors"]}["CP03"] == "disobeys"
+
+    await site.until(found, 90.0, "it is found out")
+
+    async def under() -> bool:
+        return max(await site.flows()) <= FUSE_A
+
+    await site.until(under, SOON_S, "the others make room for all it can take")
+    assert "not steered" in await _status_line(site.gateway, "CP03")
 
 
 async def test_the_lower_of_cloud_and_site_holds(site: Site) -> None:
