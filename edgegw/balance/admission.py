@@ -8,6 +8,8 @@ Rules of this file:
 - A turn is booked first: its minimum is kept, others give way, and the offer follows when that is
   confirmed.
 - At most one exchange per `swap_every_s`. A full car gives its place to any that waits.
+- Where minima leave little to share, time is shared: who had most yields, and returns when the others
+  caught up.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgegw.balance.demand import Car
-from edgegw.balance.model import INFINITE
+from edgegw.balance.model import INFINITE, PlugState
 from edgegw.balance.rows import Round
 
 BOOKED_S = 45.0  # no room came free in this time: the booking ends
@@ -39,6 +41,8 @@ class Admission:
             left = [car for car in waiting if not self._try(round_, car, minima)]
             if left and round_.now - self.last_swap_at >= round_.settings.swap_every_s:
                 self._swap(round_, left[:_SWAP_TRIES], minima)
+        if round_.settings.yield_ratio and round_.now - self.last_swap_at >= round_.settings.swap_every_s:
+            self._yield(round_)
         self._offer_booked(round_)
 
     def _watch_idle(self, round_: Round) -> None:
@@ -54,21 +58,43 @@ class Admission:
             round_.take_back(car)
 
     def _waiting(self, round_: Round) -> list[Car]:
-        now, settings = round_.now, round_.settings
-        waiting = [
-            car
-            for car in round_.cars
-            if not car.on and car.wants and (now - car.off_at >= settings.min_off_s or not car.paused)
-        ]
+        waiting = [car for car in round_.cars if not car.on and car.wants and _may_return(round_, car)]
         return sorted(waiting, key=_order)
 
     def _try(self, round_: Round, car: Car, minima: list[float]) -> bool:
-        if not self._fits(round_, car, minima):
+        if not self._fits(round_, car, minima) or not self._is_due(round_, car):
             return False
         for row in round_.rows[car.index]:
             minima[row] += car.least_a
         round_.admit(car)
         return True
+
+    def _is_due(self, round_: Round, car: Car) -> bool:
+        """A car that had its share already starts again when its even share is worth a start."""
+        settings = round_.settings
+        if car.energy_wh < settings.starved_wh or not settings.yield_ratio:
+            return True
+        if round_.now < car.not_before:
+            return False
+        due = round_.even_share(car) >= settings.return_ratio * car.least_a
+        car.not_before = -INFINITE if due else round_.now + settings.swap_every_s
+        return due
+
+    def _yield(self, round_: Round) -> None:
+        """Time is shared where current cannot be: who had most makes room for those who had less."""
+        settings, now = round_.settings, round_.now
+        rich = [
+            car
+            for car in round_.on
+            if now - car.on_at >= settings.rotation_s
+            and car.pauses < settings.rotation_pauses
+            and car.state is PlugState.CHARGING
+            and car.offer_a <= car.least_a + settings.up_step_a
+        ]
+        for car in sorted(rich, key=_swap_order)[:1]:
+            if round_.even_share(car) < settings.yield_ratio * car.least_a:
+                round_.pause(car)
+                self.last_swap_at = now
 
     def _fits(self, round_: Round, car: Car, minima: Sequence[float], without: Car | None = None) -> bool:
         """Would its minimum fit beside the minima of the others (but `without`) on all its rows?"""
@@ -105,6 +131,12 @@ class Admission:
             # What it stands at already is no raise.
             if car.standing_a >= least or round_.room(car) >= least - car.offer_a - _EPS_A:
                 round_.offer(car, least)
+
+
+def _may_return(round_: Round, car: Car) -> bool:
+    """A car that made no use of its turn is asked again once in a while: it may have a timer."""
+    rest = round_.settings.rotation_s if car.dozes else round_.settings.min_off_s
+    return not car.paused or round_.now - car.off_at >= rest
 
 
 def _order(car: Car) -> tuple[float, bool, float, float, int]:

@@ -52,6 +52,7 @@ class Car:
         "least_a",
         "low",
         "most_a",
+        "not_before",
         "off_at",
         "offer_a",
         "offer_at",
@@ -126,6 +127,7 @@ class Car:
         self.learned_min_a = 0.0
         self.pauses = 0
         self.drew_since_on = False
+        self.not_before = -INFINITE  # its even share is not asked for again
         self.dozes = False  # it had its turn and made no use of it: full, asleep, or not authorised
         self.energy_wh = 0.0
 
@@ -352,5 +354,5 @@ class Car:
         """Its turn is over for the others' sake; `offer` takes back what it has."""
         self.off_at = now
         self.paused = True
-        if self.offer_a > 0:
+        if self.offer_a > 0 and not self.dozes:
             self.pauses += 1

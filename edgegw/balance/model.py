@@ -180,6 +180,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     starved_ahead_wh: float = 200.0
     starved_pauses: int = 5
     swap_every_s: float = 60.0
+    # The even share is what a car would get if no minimum had to be kept for anybody. Below so much of its
+    # own minimum, after rotation_s, a car yields; it returns when that is so much again. 0: never.
+    yield_ratio: float = 0.5
+    return_ratio: float = 0.8
     admit_spare_a: float = 1.0
     # Unused on all rows of a car for idle_room_s: it may start whatever the history says.
     idle_room_a: float = 8.0

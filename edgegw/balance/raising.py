@@ -4,7 +4,8 @@ Rules of this file:
 - Only what is confirmed free is given, so raises cannot stack and a decrease comes before the increase it
   pays for.
 - A car is raised when it charges and its limit has not moved for `up_hold_s`.
-- What a car shows that it cannot use is taken back only where somebody else could use it.
+- What a car shows that it cannot use is taken back only where somebody else could use it; so is the minimum
+  of a car that is full, asleep or not authorised.
 - Shares are approached, not kept: every `rebalance_every_s` who is far above its share makes room for who
   is far below.
 """
@@ -54,7 +55,7 @@ def _raise(round_: Round, car: Car, most: float) -> None:
 
 def _reclaim(round_: Round, hungry: list[Car]) -> None:
     """Lower those who do not use what they have, on the rows that hold the hungry ones."""
-    idle = [car for car in round_.on if _unused(round_, car) >= 1.0]
+    idle = [car for car in round_.on if car.dozes or _unused(round_, car) >= 1.0]
     if not idle:
         return
     tight = {
@@ -64,7 +65,11 @@ def _reclaim(round_: Round, hungry: list[Car]) -> None:
         if round_.budget(row) - round_.taken_a[row] < round_.settings.up_step_a
     }
     for car in idle:
-        if not tight.isdisjoint(round_.rows[car.index]):
+        if tight.isdisjoint(round_.rows[car.index]):
+            continue
+        if car.dozes:
+            round_.pause(car)
+        else:
             round_.offer(car, car.offer_a - _unused(round_, car))
 
 

@@ -60,6 +60,8 @@ class Explainer:
 
     def _off(self, car: Car) -> Reason:
         now, settings = self.round.now, self.round.settings
+        if car.dozes:
+            return self._row(car, Binding.WAITING, "made no use of its turn, others go first: ")
         if car.paused and now - car.off_at < settings.min_off_s:
             minutes = int((settings.min_off_s - (now - car.off_at)) // 60) + 1
             return self._row(car, Binding.PAUSED, f"paused, again in {minutes} min at the earliest: ")

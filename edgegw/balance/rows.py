@@ -132,6 +132,14 @@ class Round:
             self._shares = {car.index: amps[n] for n, car in enumerate(self.on)}
         return self._shares
 
+    def even_share(self, car: Car) -> float:
+        """What it would get beside those whose turn it is if no car needed a minimum."""
+        cars = [one for one in self.on if one is not car] + [car]
+        claims = [
+            Claim(self.rows[one.index], 0.0, one.use_a, self._weight(one), one.priority) for one in cars
+        ]
+        return fill(claims, [self.budget(row) for row in range(len(self.load_a))])[-1]
+
     def _weight(self, car: Car) -> float:
         """Who had much weighs less: short stays and single-phase cars do not end with nothing."""
         weight, most = car.connector.weight * car.size, self.settings.served_wh

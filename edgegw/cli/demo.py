@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def demo(path: Path | None, chargers: int, pace: float, plain: bool) -> None:
     from edgegw.sim import demo as play
     from edgegw.sim.demo_screen import LiveScreen, PlainScreen
 
+    for number in (signal.SIGHUP, signal.SIGTERM):  # a closed terminal stops it as Ctrl-C does
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     console = Console()
     live = play.is_terminal() and not plain
     try:

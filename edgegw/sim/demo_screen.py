@@ -24,7 +24,7 @@ _ACT_STYLE = {
     "the cloud is back": "cyan",
 }
 _PHASES = ("L1", "L2", "L3")
-_BAR_CELLS = 50
+_BAR_CELLS = 36  # with the words behind it a line of 80 columns
 
 
 class PlainScreen:

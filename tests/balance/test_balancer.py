@@ -286,6 +286,14 @@ def test_fault_72_a_silent_meter_leaves_the_reserve_after_twelve_seconds():
     assert total(frame) >= 60
 
 
+def test_without_a_meter_minima_that_do_not_fit_the_reserve_are_paused_at_once():
+    house = House([circuit(limit_a=50, reserve_a=40)], connectors(4, safe_a=0), building=(20, 20, 20))
+    house.plug_in_all()
+    assert total(house.run(60)) >= 24
+    house.meter_works = False
+    assert total(house.run(13)) == 6
+
+
 def test_nobody_starts_in_the_first_minute_without_a_meter():
     house = House([circuit(limit_a=63, reserve_a=40)], connectors(2, safe_a=0))
     house.plug_in(1)
@@ -442,12 +450,43 @@ def test_a_full_car_keeps_its_minimum_until_somebody_needs_it():
     assert house.cars["CP-2/1"].drawn_a >= 6
 
 
+def test_a_full_car_gives_its_minimum_to_those_that_charge():
+    house = House([circuit(limit_a=30)], connectors(2, safe_a=0))
+    full = house.plug_in(1)
+    house.plug_in(2)
+    house.run(60)
+    full.draws = False
+    frame = house.run(60)
+    assert (frame.grants["CP-1/1"], frame.grants["CP-2/1"]) == (6, 22)
+    frame = house.run(240)
+    assert (frame.grants["CP-1/1"], frame.grants["CP-2/1"]) == (0, 28)
+    assert "made no use of its turn" in frame.allocation.grants["CP-1/1"].reason.text
+    full.draws = True  # a timer: it is asked again after a while
+    house.run(1000)
+    assert full.drawn_a >= 6
+
+
 def test_three_cars_take_turns_where_two_fit():
     house = House([circuit(limit_a=35)], connectors(3, safe_a=0), building=(19, 19, 19))
     house.plug_in_all()
     house.run(4 * 3600)
     served = sorted(car.energy_wh for car in house.cars.values())
     assert served[0] > 0.6 * served[-1]
+
+
+def test_who_had_most_yields_to_those_who_had_less():
+    house = House([circuit(limit_a=35)], connectors(4, safe_a=0), building=(5, 5, 5))
+    house.plug_in(1)
+    house.run(1800)
+    for n in (2, 3, 4):
+        house.plug_in(n)
+    house.run(120)
+    assert min(house.frames[-1].grants.values()) == 6
+    grants = house.run(120).grants
+    assert grants["CP-1/1"] == 0
+    assert min(grants["CP-2/1"], grants["CP-3/1"], grants["CP-4/1"]) >= 8
+    house.run(2 * 3600)
+    assert house.cars["CP-1/1"].drawn_a > 0
 
 
 def test_the_higher_priority_is_served_first():

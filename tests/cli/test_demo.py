@@ -82,13 +82,16 @@ async def test_two_demos_at_once_end_with_ledgers_that_agree(start: Start, folde
     assert os.listdir(folder) == []
 
 
-async def test_ctrl_c_leaves_nothing_running(start: Start, folder: Path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "terminal closed"])
+async def test_an_end_in_the_middle_leaves_nothing_running(
+    start: Start, folder: Path, number: signal.Signals
+):
     demo = await start()
     assert demo.stdout is not None
     while b"dial the gateway" not in (line := await asyncio.wait_for(demo.stdout.readline(), WITHIN_S)):
         assert line, "it ended before the story began"
     assert _processes_that_name(folder)
-    os.killpg(demo.pid, signal.SIGINT)
+    os.kill(demo.pid, number)
     _, err = await asyncio.wait_for(demo.communicate(), 60)
     assert demo.returncode == 130, err.decode()
     assert _processes_that_name(folder) == []
