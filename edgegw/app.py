@@ -149,7 +149,11 @@ class App:
             app_power.plan_from(self.config), app_power.limits_from(self.config, recovery.documents)
         )
         load = self.gateway.balance(control, tuple(meter.name for meter in self.config.meter))
-        self._pollers = app_power.pollers_from(self.config, load.on_reading, load.on_trouble)
+        if not self.config.meter:
+            return
+        from edgegw import app_meters
+
+        self._pollers = app_meters.pollers_from(self.config, load.on_reading, load.on_trouble)
         for poller in self._pollers:
             poller.start()
 

@@ -7,25 +7,18 @@ ConfigFault that names file and key.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from edgegw.balance import model
 from edgegw.balance.limits import LimitBook, Schedule
-from edgegw.balance.model import Reading
 from edgegw.balance.tree import Tree
 from edgegw.config import SiteConfig
-from edgegw.config_power import DC_EFFICIENCY, Balancing, Circuit, Connector, Meter
+from edgegw.config_power import DC_EFFICIENCY, Balancing, Circuit, Connector
 from edgegw.core.load_control import PowerPlan
 from edgegw.core.power import NOT_BALANCED, PowerPolicy, Wiring
 from edgegw.core.records import Document
-from edgegw.errors import ConfigFault
-from edgegw.meters.connection import Lines
-from edgegw.meters.plausible import MeterOptions, Plausibility
-from edgegw.meters.poller import MeterPoller, PollerSettings
-from edgegw.meters.template import Template, find, load_templates, protects_phases
 from edgegw.quirks.load import load_quirks
 
 log = logging.getLogger("edgegw")
@@ -138,45 +131,3 @@ def limits_from(config: SiteConfig, kept: tuple[Document, ...]) -> LimitBook:
 
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-def pollers_from(
-    config: SiteConfig,
-    on_reading: Callable[[str, Reading], None],
-    on_trouble: Callable[[str, str, str], None],
-) -> list[MeterPoller]:
-    """Raises ConfigFault when a template is not known or cannot protect a phase."""
-    if not config.meter:
-        return []
-    templates = load_templates(config.balancing.meters_directory)
-    lines = Lines()  # meters on one serial line share it
-    return [_poller(meter, templates, config, on_reading, on_trouble, lines) for meter in config.meter]
-
-
-def _poller(
-    meter: Meter,
-    templates: dict[str, Template],
-    config: SiteConfig,
-    on_reading: Callable[[str, Reading], None],
-    on_trouble: Callable[[str, str, str], None],
-    lines: Lines,
-) -> MeterPoller:
-    template = find(templates, meter.template)
-    if not protects_phases(template):
-        raise ConfigFault(
-            f"[[meter]] {meter.name}: {meter.template} shows totals only: it cannot protect a phase"
-        )
-    options = MeterOptions(
-        invert=meter.invert,
-        rotation=(meter.phases[0], meter.phases[1], meter.phases[2]),
-        nominal_v=config.balancing.nominal_voltage_v,
-        frozen_after_s=meter.frozen_after_s,
-    )
-    settings = PollerSettings(
-        name=meter.name,
-        address=meter.address,
-        unit=template.unit_id if meter.unit is None else meter.unit,
-        poll_interval_s=meter.poll_interval_s,
-        timeout_s=meter.timeout_s,
-    )
-    return MeterPoller(settings, template, Plausibility(template, options), on_reading, on_trouble, lines)

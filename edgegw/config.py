@@ -246,6 +246,26 @@ def warnings(config: SiteConfig) -> list[str]:
             found.append(
                 f"[cloud] url = {cloud.url} is not encrypted: charger passwords cross the line in the clear"
             )
+    found += _power_warnings(config)
     if (token := config.control.token_file) is not None and token.stat().st_mode & 0o077:
         found.append(f"[control] token_file = {token} can be read by other users: run chmod 600 {token}")
+    return found
+
+
+def _power_warnings(config: SiteConfig) -> list[str]:
+    found = []
+    for circuit in config.circuit:
+        if circuit.parent is None and circuit.meter is None and config.connector:
+            found.append(
+                f"[[circuit]] {circuit.name} has no meter: whatever draws beside the chargers is only known "
+                f"by its reserve of {circuit.reserve_a:g} A"
+            )
+        elif circuit.meter is not None and not circuit.reserve_a:
+            found.append(
+                f"[[circuit]] {circuit.name} has reserve 0: a silent meter leaves all of it to the chargers"
+            )
+    strangers = {c.charger for c in config.connector} - config.chargers.known
+    if config.chargers.unknown == "refuse" and strangers:
+        names = ", ".join(sorted(strangers)[:5])
+        found.append(f"[[connector]] names chargers that are not in [chargers] known: {names}")
     return found

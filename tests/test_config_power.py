@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from edgegw import config
+from edgegw.cli import edgegw
 from edgegw.config_text import SiteFileFault
 
 SITE = """\
@@ -161,3 +163,39 @@ def test_a_time_zone_is_one_that_exists(zone: str, good: bool):
         assert config.loads(text).site.timezone == zone
     else:
         assert 'such as "Europe/Berlin"' in complaints(text)[0]
+
+
+# --- what works but should not stay so --------------------------------------------------------------
+
+
+def test_a_metered_circuit_without_a_reserve_is_warned_of():
+    site = config.loads(SITE + METER + TREE.replace("reserve = 20\n", "") + connector(1))
+    told = "\n".join(config.warnings(site))
+    assert "[[circuit]] main has reserve 0" in told
+    assert "names chargers that are not in [chargers] known: CP-1" in told
+
+
+def test_a_main_fuse_without_a_meter_is_warned_of():
+    site = config.loads(SITE + TREE.replace('meter = "grid"\n', "") + connector(1))
+    assert any("main has no meter" in warning for warning in config.warnings(site))
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [("eastron_sdm63", "eastron_sdm630"), ("eastron_sdm72dm_v1", "shows totals only")],
+)
+def test_check_refuses_a_meter_that_run_would_refuse(tmp_path: Path, template: str, words: str):
+    file = tmp_path / "site.toml"
+    file.write_text(SITE + METER.replace("eastron_sdm630", template) + TREE + connector(1))
+    result = CliRunner().invoke(edgegw, ["check", "--config", str(file)])
+    assert result.exit_code == 2
+    assert "[[meter]] grid" in result.output
+    assert words in result.output
+
+
+def test_check_tells_what_is_balanced(tmp_path: Path):
+    file = tmp_path / "site.toml"
+    file.write_text(SITE + METER + TREE + connector(1) + connector(2))
+    result = CliRunner().invoke(edgegw, ["check", "--config", str(file)])
+    assert result.exit_code == 0, result.output
+    assert "balanced: 2 connectors on 2 circuits by grid" in result.output

@@ -95,7 +95,7 @@ class Rebalance:
         if not cars:
             return
         shares = round_.shares
-        poor = [car for car in cars if car.offer_a < min(car.use_a, shares[car.index]) - settings.rebalance_a]
+        poor = [car for car in cars if car.offer_a < min(car.use_a, shares[car.index]) - 1.0]
         tight = {
             row
             for car in poor

@@ -15,6 +15,7 @@ from edgegw.config_text import Complaint, SiteFileFault
 from edgegw.control import doors
 from edgegw.errors import ConfigFault
 from edgegw.links import tls
+from edgegw.quirks.load import load_quirks
 
 
 @click.command()
@@ -46,7 +47,7 @@ def check(file: Path, as_json: bool) -> None:
 
 
 def _open_files(site: config.SiteConfig) -> None:
-    """What `run` would refuse at its start: keys, certificates, the token. Raises ConfigFault."""
+    """What `run` would refuse at its start: keys, certificates, the token, data files. Raises ConfigFault."""
     chargers, cloud, control = site.chargers, site.cloud, site.control
     if chargers.tls_certificate is not None and chargers.tls_key is not None:
         tls.server_context([tls.CertificateFiles(chargers.tls_certificate, chargers.tls_key)])
@@ -54,6 +55,12 @@ def _open_files(site: config.SiteConfig) -> None:
         tls.client_context(cloud.ca_file)
     if control.token_file is not None:
         doors.read_token(control.token_file)
+    if site.connector:
+        load_quirks(site.balancing.quirks_directory)
+    if site.meter:
+        from edgegw.app_meters import check_meters
+
+        check_meters(site)
 
 
 def _refuse(file: Path, fault: SiteFileFault, as_json: bool) -> NoReturn:
@@ -71,6 +78,10 @@ def summary(site: config.SiteConfig) -> str:
     cloud = f"cloud {site.cloud.url}" if site.cloud else "standalone, no cloud"
     kept = units.format_duration(site.store.retention_s)
     door = f"{scheme}://{site.chargers.listen}{site.chargers.path}/<identity>"
-    return (
+    words = (
         f"site {site.site.id}; chargers dial {door}; {cloud}; records in {site.store.directory}, kept {kept}"
     )
+    if site.connector:
+        meters = ", ".join(meter.name for meter in site.meter) or "no meter"
+        words += f"; balanced: {len(site.connector)} connectors on {len(site.circuit)} circuits by {meters}"
+    return words

@@ -480,11 +480,10 @@ def test_who_had_most_yields_to_those_who_had_less():
     house.run(1800)
     for n in (2, 3, 4):
         house.plug_in(n)
-    house.run(120)
-    assert min(house.frames[-1].grants.values()) == 6
-    grants = house.run(120).grants
+    assert min(house.run(30).grants.values()) == 6
+    grants = house.run(200).grants
     assert grants["CP-1/1"] == 0
-    assert min(grants["CP-2/1"], grants["CP-3/1"], grants["CP-4/1"]) >= 8
+    assert total(house.frames[-1]) >= 26
     house.run(2 * 3600)
     assert house.cars["CP-1/1"].drawn_a > 0
 
