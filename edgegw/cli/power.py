@@ -36,7 +36,7 @@ def _parts(found: PowerView) -> Iterator[str]:
     if troubles := [f"meter {meter.name}: {meter.trouble}" for meter in found.meters if meter.trouble]:
         yield "\n".join(troubles)
     yield table(
-        ("CHARGER", ">CONN", ">MAY A", ">HAS A", "DRAWS A", ">CLOUD A", "STEERED", "WHY"),
+        ("CONNECTOR", ">MAY A", ">HAS A", "DRAWS A", "WHY"),
         (_connector(connector) for connector in found.connectors),
     )
     if found.limits:
@@ -70,21 +70,18 @@ def _circuit(seen: CircuitView) -> tuple[str, ...]:
     )
 
 
-def _connector(seen: ConnectorPowerView) -> tuple[str | int, ...]:
+def _connector(seen: ConnectorPowerView) -> tuple[str, ...]:
     return (
-        seen.charger,
-        seen.connector,
+        f"{seen.charger}/{seen.connector}",
         f"{seen.limit_a:g}",
         "-" if seen.accepted_a is None else f"{seen.accepted_a:g}",
         "-" if seen.drawn_a is None else _three(seen.drawn_a),
-        "-" if seen.cloud_a is None else f"{seen.cloud_a:g}",
-        seen.control,
-        seen.fault or seen.why,
+        f"{seen.control}: {seen.fault}" if seen.fault else seen.why,
     )
 
 
 def _three(amps: PhaseAmps | tuple[float | None, ...]) -> str:
-    return " ".join("-" if value is None else f"{value:.1f}" for value in amps)
+    return " ".join("-" if value is None else f"{value:.0f}" for value in amps)
 
 
 @click.group()
