@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgegw.balance.model import INFINITE, CircuitState, Reading
+from edgegw.balance.model import INFINITE, Circuit, CircuitState, Reading
 from edgegw.control import power_models as models
 from edgegw.control.view import utc
 from edgegw.core import cloud_cap
@@ -27,7 +27,7 @@ def power_view(load: LoadLoop | None, sessions: dict[str, Session], now: Instant
     allocation = load.control.allocation
     return models.PowerView(
         balanced=True,
-        circuits=tuple(_circuit(load, c) for c in allocation.circuits) if allocation is not None else (),
+        circuits=tuple(_circuits(load)),
         meters=tuple(_meter(health, now) for health in load.meters.values()),
         connectors=tuple(_connectors(load, sessions, now)),
         limits=tuple(_limits(load, now)),
@@ -35,8 +35,16 @@ def power_view(load: LoadLoop | None, sessions: dict[str, Session], now: Instant
     )
 
 
-def _circuit(load: LoadLoop, seen: CircuitState) -> models.CircuitView:
-    wired = next(c for c in load.control.plan.circuits if c.name == seen.name)
+def _circuits(load: LoadLoop) -> Iterator[models.CircuitView]:
+    """In the order of the site file."""
+    allocation = load.control.allocation
+    seen = {circuit.name: circuit for circuit in allocation.circuits} if allocation is not None else {}
+    for wired in load.control.plan.circuits:
+        if wired.name in seen:
+            yield _circuit(wired, seen[wired.name])
+
+
+def _circuit(wired: Circuit, seen: CircuitState) -> models.CircuitView:
     return models.CircuitView(
         name=seen.name,
         parent=wired.parent,

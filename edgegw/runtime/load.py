@@ -25,7 +25,7 @@ from edgegw.runtime.session import Session
 log = logging.getLogger("edgegw.load")
 
 TICK_S = 1.0
-READING_GAP_MIN_S = 0.1  # two meters that answer together are one decision
+READING_GAP_MIN_S = 0.05  # two meters that answer together are one decision
 FAILURES_LOGGED_EVERY = 60
 
 
@@ -54,6 +54,7 @@ class LoadLoop:
         self._noticed = noticed
         self._commit = commit
         self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.TimerHandle | None = None
         self._stepped_at = float("-inf")
         self._stopped = False
 
@@ -62,8 +63,9 @@ class LoadLoop:
 
     def stop(self) -> None:
         self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._soon):
+            if timer is not None:
+                timer.cancel()
 
     # --- what the meters say ---------------------------------------------------------------------
 
@@ -71,14 +73,22 @@ class LoadLoop:
         health = self.meters[meter]
         health.reading, health.trouble = reading, ""
         self.control.read(meter, reading)
-        if clock.now().mono - self._stepped_at >= READING_GAP_MIN_S:
-            self.step()
+        if self._soon is None:
+            early_s = READING_GAP_MIN_S - (clock.now().mono - self._stepped_at)
+            if early_s <= 0:
+                self.step()
+            else:
+                self._soon = asyncio.get_running_loop().call_later(early_s, self._step_soon)
 
     def on_trouble(self, meter: str, kind: str, text: str) -> None:
         """`kind` "meter_ok" ends what was wrong."""
         is_well = kind == "meter_ok"
         self.meters[meter].trouble = "" if is_well else text
         self._noticed(Noticed(kind, f"meter {meter}: {text}", warning=not is_well))
+
+    def _step_soon(self) -> None:
+        self._soon = None
+        self.step()
 
     # --- the loop --------------------------------------------------------------------------------
 

@@ -6,15 +6,21 @@ import asyncio
 import itertools
 import json
 import time
+from datetime import UTC
 from pathlib import Path
 
 import httpx
 import jsonschema_rs
 
+from edgegw.balance.limits import LimitBook
+from edgegw.balance.model import Circuit, Connector, Reading
+from edgegw.balance.tree import Tree
 from edgegw.config_values import Address
 from edgegw.control.server import ControlServer
 from edgegw.core.authorization import TokenPolicy
-from edgegw.core.records import SaveDocument
+from edgegw.core.load_control import LoadControl, PowerPlan
+from edgegw.core.power import PowerPolicy, Wiring
+from edgegw.core.records import Recovery, SaveDocument
 from edgegw.core.site import Policy, Site
 from edgegw.runtime.backoff import BackoffSettings
 from edgegw.runtime.cloud_way import GatewaySettings
@@ -26,6 +32,16 @@ DEADLINE_S = 10.0
 TAG = "04A1B2C3D4E5F6"
 BOOT = {"chargePointVendor": "Acme", "chargePointModel": "Wall", "firmwareVersion": "1.2"}
 START = {"connectorId": 1, "idTag": TAG, "meterStart": 1000, "timestamp": "2026-11-20T10:00:00Z"}
+
+GARAGE = PowerPlan(
+    circuits=(
+        Circuit(name="main", limit_a=63.0, metered=True, reserve_a=20.0),
+        Circuit(name="garage", limit_a=32.0, parent="main"),
+    ),
+    connectors=(Connector(id="CP-1/1", circuit="garage"), Connector(id="CP-2/1", circuit="garage")),
+    wirings={"CP-1": (Wiring(connector=1),), "CP-2": (Wiring(connector=1),)},
+    circuit_of_meter={"grid": ("main",)},
+)
 
 
 class Wire:
@@ -124,8 +140,14 @@ class Plain:
 
 class House:
     def __init__(
-        self, folder: Path, *, standalone: bool = False, known: frozenset[str] = frozenset()
+        self,
+        folder: Path,
+        *,
+        standalone: bool = False,
+        known: frozenset[str] = frozenset(),
+        plan: PowerPlan | None = None,
     ) -> None:
+        self.plan = plan  # of a site that is balanced
         self.folder = folder
         self.socket = folder / "control.sock"
         self.cloud = Cloud()
@@ -156,19 +178,39 @@ class House:
             backoff=BackoffSettings(0.01, 0.0, 0),
         )
         self.gateway = Gateway(
-            Site(policy, lambda: f"box-{next(ids)}"),
+            Site(
+                policy,
+                lambda: f"box-{next(ids)}",
+                PowerPolicy(wirings=self.plan.wirings if self.plan else {}),
+            ),
             settings,
             self.journal,
             None if self._standalone else self.cloud,
             None if self._standalone else AtOnce(),
             Plain(),
         )
-        self.gateway.recover(await self.journal.recover())
+        recovery = await self.journal.recover()
+        self.gateway.recover(recovery)
+        if self.plan is not None:
+            self._balance(self.plan, recovery)
         self.server = ControlServer(
             self.gateway, self.journal, site_id="depot-1", site_name="Deck", started_at=time.time()
         )
         listen = Address("127.0.0.1", 0) if tcp else None
         await self.server.start(self.socket, listen, self.token_file if tcp else None)
+
+    def _balance(self, plan: PowerPlan, recovery: Recovery) -> None:
+        limits = LimitBook(Tree(plan.circuits, plan.connectors), UTC)
+        for document in recovery.documents:
+            if document.kind == "limits":
+                assert limits.restore(json.loads(document.value)) == []
+        self.load = self.gateway.balance(LoadControl(plan, limits), ("grid",))
+
+    def reads(self, *amps: float) -> None:
+        """The meter of the main circuit."""
+        first, second, third = amps
+        self.load.on_reading("grid", Reading(at=time.monotonic(), current_a=(first, second, third)))
+        self.load.step()
 
     async def stop(self) -> None:
         await self.server.stop()

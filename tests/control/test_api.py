@@ -481,6 +481,7 @@ async def test_the_document_is_openapi_31_and_names_every_route(api: Api):
         "/v1/chargers/{identity}/quarantine", "/v1/chargers/{identity}/call",
         "/v1/transactions", "/v1/transactions/{charger}/{transaction_id}",
         "/v1/queue", "/v1/queue/rows", "/v1/queue/resend",
+        "/v1/power", "/v1/limits",
     }  # fmt: skip
     assert api.document["paths"]["/v1/chargers/{identity}/call"]["post"]["operationId"] == "call"
 

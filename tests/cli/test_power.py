@@ -1,0 +1,75 @@
+"""`edgegw power`, `edgegw limit` and what `edgegw status` says of charging power."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.cli.conftest import Shell
+from tests.control.house import GARAGE, House
+
+
+@pytest.fixture
+async def garage(tmp_path) -> AsyncIterator[House]:
+    house = House(tmp_path, plan=GARAGE)
+    await house.start()
+    yield house
+    await house.stop()
+
+
+@pytest.fixture
+def shell(garage: House) -> Shell:
+    return Shell(garage)
+
+
+async def test_nothing_balanced_is_said_with_exit_code_1(house: House):
+    result = await Shell(house)("power", code=1)
+    assert "no [[connector]]" in result.stdout
+
+
+async def test_power_shows_circuits_connectors_and_why(garage: House, shell: Shell):
+    garage.reads(10.0, 11.0, 12.0)
+    text = (await shell("power")).stdout
+    lines = text.splitlines()
+    assert lines[0].split()[:2] == ["CIRCUIT", "FUSE"]
+    assert "10 11 12" in text
+    assert any(line.startswith("CP-1/1 ") for line in lines)
+    assert "unknown: has never connected" in text
+    document = await shell.json("power")
+    assert document["balanced"] is True
+
+
+async def test_a_limit_is_set_shown_and_cleared(garage: House, shell: Shell):
+    told = await shell("limit", "set", "garage", "--amps", "16", "--for", "2 h")
+    assert told.stdout == "garage: 16 A by building, for 2 h\n"
+    assert "16 16 16 building" in (await shell("power")).stdout
+    assert (await shell("limit", "clear", "garage")).stdout == "1 limit cleared\n"
+    assert (await shell("limit", "clear")).stdout == "0 limits cleared\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("set", "garage"), 2, "give --amps or --watts"),
+        (("set", "garage", "--amps", "1", "--watts", "1"), 2, "give --amps or --watts"),
+        (("set", "garage", "--amps", "-5"), 2, "not in the range"),
+        (("set", "garage", "--amps", "nan"), 1, ""),
+        (("set", "garage", "--amps", "5", "--for", "2"), 2, "a unit is missing"),
+        (("set", "attic", "--amps", "5"), 1, 'there is no circuit "attic"'),
+    ],
+)
+async def test_a_wrong_limit_is_refused(shell: Shell, arguments: tuple[str, ...], code: int, words: str):
+    result = await shell("limit", *arguments, code=code)
+    assert words in result.stderr
+
+
+async def test_status_says_why_a_charger_has_what_it_has(garage: House, shell: Shell):
+    await garage.boots("CP-1")
+    garage.reads(10.0, 11.0, 12.0)
+    text = (await shell("status")).stdout
+    assert "power         main: " in text
+    line = (await shell("status", "CP-1")).stdout
+    assert line.startswith("CP-1: ")
+    assert line.count("\n") == 1
+    assert "no charger" in (await shell("status", "CP-77", code=1)).stderr
