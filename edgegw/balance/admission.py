@@ -31,6 +31,8 @@ class Admission:
     def __init__(self, rows: int) -> None:
         self.idle_since = [INFINITE] * rows
         self.last_swap_at = -INFINITE
+        self._asked_at = -INFINITE
+        self._yield_asked_at = -INFINITE
 
     def run(self, round_: Round) -> None:
         self._watch_idle(round_)
@@ -41,7 +43,7 @@ class Admission:
             left = [car for car in waiting if not self._try(round_, car, minima)]
             if left and round_.now - self.last_swap_at >= round_.settings.swap_every_s:
                 self._swap(round_, left[:_SWAP_TRIES], minima)
-        if round_.settings.yield_ratio and round_.now - self.last_swap_at >= round_.settings.swap_every_s:
+        if round_.settings.yield_ratio and self._asked_at != round_.now:
             self._yield(round_)
         self._offer_booked(round_)
 
@@ -74,8 +76,9 @@ class Admission:
         settings = round_.settings
         if car.energy_wh < settings.starved_wh or not settings.yield_ratio:
             return True
-        if round_.now < car.not_before:
+        if round_.now < car.not_before or self._asked_at == round_.now:
             return False
+        self._asked_at = round_.now  # one in a step: an even share costs a whole filling
         due = round_.even_share(car) >= settings.return_ratio * car.least_a
         car.not_before = -INFINITE if due else round_.now + settings.swap_every_s
         return due
@@ -83,6 +86,9 @@ class Admission:
     def _yield(self, round_: Round) -> None:
         """Time is shared where current cannot be: who had most makes room for those who had less."""
         settings, now = round_.settings, round_.now
+        if now - max(self.last_swap_at, self._yield_asked_at) < settings.swap_every_s:
+            return
+        self._yield_asked_at = self._asked_at = now
         rich = [
             car
             for car in round_.on

@@ -22,6 +22,7 @@ PHASE_IN_USE_A = 1.5
 CLEAR_DRAW_A = 3.0  # enough to tell used phases from unused ones
 UNDER_USE_A = 1.5  # this far below its limit a car does not use it
 FULL_AFTER_S = 200.0  # the car has stopped by itself so long after having charged
+DEFIES_AFTER_S = 10.0
 OWN_DOING_S = 15.0  # a car that stops later than this after a new limit does not stop because of it
 STARTS_S = 12.0  # until its draw has risen to its limit
 IDLE_AFTER_S = 120.0  # may charge and has not begun
@@ -40,6 +41,7 @@ class Car:
         "cap_a",
         "ceiling_a",
         "connector",
+        "defies",
         "dozes",
         "drew_since_on",
         "effect_until",
@@ -113,7 +115,7 @@ class Car:
         self.high = self.est
         self.sample_at = -INFINITE
         self.target_a = 0.0
-        self.stubborn_a = 0.0  # what it draws above its limit although that should have shown by now
+        self.stubborn_a = 0.0  # what it draws while it defies its limit
         self.stopped: list[float] | None = None  # what it drew, in the step in which it stopped by itself
         self.effect_until = -INFINITE
         self._forget("")
@@ -127,6 +129,7 @@ class Car:
         self.learned_min_a = 0.0
         self.pauses = 0
         self.drew_since_on = False
+        self.defies = False  # its last settled sample was above its limit
         self.not_before = -INFINITE  # its even share is not asked for again
         self.dozes = False  # it had its turn and made no use of it: full, asleep, or not authorised
         self.energy_wh = 0.0
@@ -249,6 +252,10 @@ class Car:
         self.est = est
         if highest > DRAWS_A:
             self.drew_since_on = True
+        if highest <= max(self.offer_a, plug.standing_a) + 1.0:
+            self.defies = False
+        elif plug.drawn_at > self.offer_at + DEFIES_AFTER_S and highest > self.offer_a + UNDER_USE_A:
+            self.defies = True  # from now on no new limit hides it
         settled = plug.drawn_at >= self.offer_at + 5.0
         if settled and self.effect_until > now and abs(highest - self.target_a) < UNDER_USE_A:
             self.effect_until = now
@@ -271,10 +278,11 @@ class Car:
         self.stubborn_a = 0.0
         if self.state is not PlugState.CHARGING:
             self._close_at_rest(now)
+        elif self.defies:
+            self.low = self.high = self.est
+            self.stubborn_a = max(self.est)
         elif self.effect_until == -INFINITE:
             self.low = self.high = self.est
-            if self.sample_at > self.offer_at + 10.0 and max(self.est) > self.offer_a + 2.0:
-                self.stubborn_a = max(self.est)
         elif now >= self.effect_until:
             self.effect_until = -INFINITE
             if self.sample_at < self.offer_at + 5.0:  # no sample since has shown it

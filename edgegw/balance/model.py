@@ -192,10 +192,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pause_every_s: float = 3.0
     overload_ratio: float = 1.2  # above so much of the limit nobody waits
     # How limits move.
-    up_hold_s: float = 9.0
+    up_hold_s: float = 11.0
     up_step_a: float = 3.0
     served_wh: float = 2000.0  # a car that had so much per weight weighs half when shares are made
-    rebalance_every_s: float = 90.0  # who is so far above its share makes room for who is below
+    rebalance_every_s: float = 120.0  # who is so far above its share makes room for who is below
     rebalance_a: float = 3.0
     shed_above_a: float = 0.5  # over its budget by more: shed
 

@@ -25,6 +25,7 @@ def raise_offers(round_: Round) -> None:
         car
         for car in round_.on
         if car.state is PlugState.CHARGING
+        and not car.defies
         and car.least_a <= car.offer_a < car.use_a - _EPS_A
         and now - car.offer_at >= settings.up_hold_s
     ]

@@ -13,6 +13,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
 from itertools import groupby
 
 import msgspec
@@ -33,7 +34,7 @@ class Claim(msgspec.Struct, gc=False):
 def fill(claims: Sequence[Claim], budgets_a: Sequence[float]) -> list[float]:
     """The amps of each claim, in the order of `claims`. Budgets may be negative or infinite.
 
-    O(events x rows) where events are the different floors and ceilings and the rows that fill up.
+    O(n d log n) for n claims on d rows each.
     """
     left = list(budgets_a)
     amps = [claim.floor_a for claim in claims]
@@ -79,27 +80,34 @@ def _events(claims: Sequence[Claim], members: Iterable[int]) -> list[tuple[float
 
 
 class _Level:
-    """The rising level of one class."""
+    """The rising level of one class.
+
+    A row is looked at when a claim on it starts or stops, not at every event: between two changes what it
+    has left falls in a straight line, so the level at which it will be full stands in a heap.
+    """
 
     def __init__(self, claims: Sequence[Claim], members: Sequence[int], left: list[float]) -> None:
         self.claims = claims
-        self.left = left
+        self.left = left  # of each row, at the level `_seen`
         self.at = 0.0
         self.rising: set[int] = set()
-        self.pull: dict[int, float] = {}  # row -> weights of the claims that rise on it
-        self.on_row: dict[int, list[int]] = {}
+        self._pull: dict[int, float] = {}  # row -> weights of the claims that rise on it
+        self._seen: dict[int, float] = {}
+        self._ends: list[tuple[float, int, int]] = []  # (level at which it is full, change, row)
+        self._change: dict[int, int] = {}  # of a row; older entries of the heap are void
+        self._on_row: dict[int, list[int]] = {}
         for number in members:
             for row in claims[number].rows:
-                self.on_row.setdefault(row, []).append(number)
-        self.full = {row for row in self.on_row if left[row] <= _SLACK_A}
+                self._on_row.setdefault(row, []).append(number)
+        self._full = {row for row in self._on_row if left[row] <= _SLACK_A}
 
     def start(self, number: int) -> None:
         claim = self.claims[number]
-        if self.full and not self.full.isdisjoint(claim.rows):
+        if self._full and not self._full.isdisjoint(claim.rows):
             return
         self.rising.add(number)
         for row in claim.rows:
-            self.pull[row] = self.pull.get(row, 0.0) + claim.weight
+            self._turn(row, claim.weight)
 
     def stop(self, number: int, amps: list[float]) -> None:
         """Ends its rise where the level stands now."""
@@ -109,35 +117,36 @@ class _Level:
         claim = self.claims[number]
         amps[number] = min(claim.ceiling_a, max(claim.floor_a, self.at * claim.weight))
         for row in claim.rows:
-            rest = self.pull[row] - claim.weight
-            if rest > _SLACK_A:
-                self.pull[row] = rest
-            else:
-                del self.pull[row]
+            self._turn(row, -claim.weight)
+
+    def _turn(self, row: int, weight: float) -> None:
+        """From here on the row falls with another slope."""
+        pull = self._pull.get(row, 0.0)
+        self.left[row] -= pull * (self.at - self._seen.get(row, self.at))
+        self._seen[row] = self.at
+        self._change[row] = change = self._change.get(row, 0) + 1
+        pull += weight
+        self._pull[row] = pull = pull if pull > _SLACK_A else 0.0
+        if pull and row not in self._full:
+            heappush(self._ends, (self.at + max(0.0, self.left[row]) / pull, change, row))
 
     def rise(self, until: float, amps: list[float]) -> bool:
-        """Rise to `until`, or to where the first row is full: then True, and its claims have stopped."""
+        """Rise to `until`, or to where the next row is full: then True, and its claims have stopped."""
         if not self.rising or until <= self.at:
             self.at = max(self.at, until) if until < float("inf") else self.at
             return False
-        left, at = self.left, self.at
-        step = min([left[row] / pull for row, pull in self.pull.items()], default=float("inf"))
-        step = max(0.0, step)
-        filled = at + step < until
-        step = step if filled else until - at
-        if step == float("inf"):  # nothing holds them: no row and no ceiling
+        while self._ends and self._ends[0][1] != self._change[self._ends[0][2]]:
+            heappop(self._ends)
+        if self._ends and self._ends[0][0] < until:
+            self.at, _, row = heappop(self._ends)
+            self._full.add(row)
+            for number in self._on_row[row]:
+                self.stop(number, amps)
+            return True
+        if until == float("inf"):  # nothing holds them: no row and no ceiling
             for number in self.rising:
                 amps[number] = float("inf")
             self.rising.clear()
             return False
-        full = []
-        for row, pull in self.pull.items():
-            if left[row] <= pull * step + _SLACK_A:
-                full.append(row)
-            left[row] -= pull * step
-        self.at = at + step
-        self.full.update(full)
-        for row in full:
-            for number in self.on_row[row]:
-                self.stop(number, amps)
-        return filled
+        self.at = until
+        return False
