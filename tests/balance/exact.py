@@ -15,7 +15,8 @@ from scipy.optimize import linprog
 
 from edgegw.balance.shares import Claim
 
-_CLOSE = 1e-6
+_CLOSE = 2e-5  # a claim that can have no more than this is fixed
+_SLACK = 1e-6  # for the rounding of what is fixed already
 
 
 def exact_shares(claims: Sequence[Claim], budgets_a: Sequence[float]) -> list[float]:
@@ -45,7 +46,9 @@ def _solve_class(
         }
         assert blocked, "a round must fix somebody"
         for n in blocked:
-            amps[n] = claims[n].weight * level
+            # A hair less, so that rounding never makes the next round infeasible.
+            exact = claims[n].weight * level - 2 * _SLACK
+            amps[n] = min(claims[n].ceiling_a, max(claims[n].floor_a, exact))
         open_ -= blocked
 
 
@@ -71,11 +74,11 @@ def _highest(
             rows.append(line)
             bounds_a.append(0.0)
     bounds = [(claims[n].floor_a, claims[n].ceiling_a) if n in open_ else (amps[n], amps[n]) for n in active]
-    bounds.append((0.0, None) if alone is None else (alone[1] - _CLOSE / 10, None))
+    bounds.append((0.0, None) if alone is None else (alone[1] - _SLACK, None))
     goal = np.zeros(size + 1)
     goal[size if alone is None else active.index(alone[0])] = -1.0
     solved = linprog(
-        goal, A_ub=np.array(rows), b_ub=np.array(bounds_a) + _CLOSE / 100, bounds=bounds, method="highs"
+        goal, A_ub=np.array(rows), b_ub=np.array(bounds_a) + _SLACK, bounds=bounds, method="highs"
     )
     assert solved.success, solved.message
     return float(-solved.fun)

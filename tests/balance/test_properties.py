@@ -217,13 +217,13 @@ def test_noise_within_the_hysteresis_sends_nothing(fuse: int, cars: int, noise: 
     chance = random.Random(seed)
 
     def building(now: float) -> tuple[float, float, float]:
-        return tuple(12 + (chance.uniform(-noise, 0) if now > 1350 else 0.0) for _ in range(3))
+        return tuple(12 + (chance.uniform(-noise, 0) if now > 1950 else 0.0) for _ in range(3))
 
     # Who has had more gives way in time: that is left out here.
     calm = Settings(served_wh=1e12, yield_ratio=0)
     house = House([circuit(limit_a=fuse)], connectors(cars, safe_a=0), building=building, settings=calm)
     house.plug_in_all()
-    before = house.run(400).grants
+    before = house.run(1000).grants  # evened out: one car in `rebalance_every_s`
     for _ in range(120):
         house.run(1)
     changed = sum(frame.grants != before for frame in house.frames[-120:])
