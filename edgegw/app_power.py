@@ -59,6 +59,7 @@ def _circuit(circuit: Circuit, balancing: Balancing) -> model.Circuit:
         metered=circuit.meter is not None,
         margin_a=balancing.margin_a if circuit.margin_a is None else circuit.margin_a,
         reserve_a=circuit.reserve_a,
+        feed_in_a=circuit.feed_in_a,
         unbalance_a=model.INFINITE if circuit.unbalance_a is None else circuit.unbalance_a,
     )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -24,6 +24,7 @@ PHASE_NAMES = ("L1", "L2", "L3")
 # Of what a DC charger draws its car gets this much; a limit in watts is on the car's side.
 DC_EFFICIENCY = 0.92
 EV_MINIMUM_A = 6.0  # IEC 61851-1: less cannot be signalled to a car
+MIDNIGHT_MIN = 24 * 60  # the end of a day
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,47}", re.ASCII)
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00", re.ASCII)
@@ -61,6 +62,18 @@ def _minutes(value: object) -> int:
         raise ValueError('must be a time of day in quotes, such as "17:00"; the end of the day is "24:00"')
     hours, minutes = value.split(":")
     return int(hours) * 60 + int(minutes)
+
+
+def _begins(minutes: int) -> int:
+    if minutes == MIDNIGHT_MIN:
+        raise ValueError('must be a time of day in quotes, such as "17:00"; the start of the day is "00:00"')
+    return minutes
+
+
+def _days(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value or len(set(value)) != len(value):
+        raise ValueError('must name each day once, such as ["sat", "sun"]; leave it out for every day')
+    return value
 
 
 def time_zone(value: str) -> str:
@@ -121,6 +134,7 @@ class Circuit(Table):
     meter: Name | None = None
     margin_a: Amps | None = None  # None: that of [balancing]
     reserve_a: Amps = 0.0
+    feed_in_a: Amps = 0.0  # what solar or a battery here feeds at most, per phase
     unbalance_a: Annotated[float, Field(gt=0, le=10_000)] | None = None
 
 
@@ -184,9 +198,9 @@ class Schedule(Table):
 
     name: Name
     circuit: Name
-    from_: Annotated[int, BeforeValidator(_minutes)] = Field(alias="from")  # minutes since midnight
-    to: Annotated[int, BeforeValidator(_minutes)]
-    days: Annotated[tuple[Weekday, ...], AS_TUPLE] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    from_: Annotated[int, BeforeValidator(_minutes), AfterValidator(_begins)] = Field(alias="from")
+    to: Annotated[int, BeforeValidator(_minutes)]  # minutes since midnight, both
+    days: Annotated[tuple[Weekday, ...], AS_TUPLE, AfterValidator(_days)] = get_args(Weekday)
     limit_a: Annotated[float, Field(ge=0, le=10_000)]
 
 
@@ -271,7 +285,7 @@ def _safe_faults(
         below = [c for c in connectors if circuit.name in (c.circuit, *ancestors(c.circuit, parents))]
         for phase, name in enumerate(PHASE_NAMES):
             safe = sum(c.limits_a(nominal_v)[2] for c in below if phase in c.phases)
-            if safe + circuit.reserve_a > circuit.fuse_a:
+            if safe + circuit.reserve_a > circuit.fuse_a + 1e-6:  # sums of kW do not come out even
                 text = (
                     f"circuit {circuit.name}, {name}: the safe values of {len(below)} connectors are "
                     f"{safe:g} A together, with reserve {circuit.reserve_a:g} A they make "

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgegw import config
+from edgegw.app_power import plan_from
 from edgegw.cli import edgegw
 from edgegw.config_text import SiteFileFault
 
@@ -48,6 +49,18 @@ def complaints(text: str) -> list[str]:
     with pytest.raises(SiteFileFault) as caught:
         config.loads(text, Path("site.toml"))
     return [str(complaint) for complaint in caught.value.complaints]
+
+
+def test_what_feeds_in_behind_a_meter_reaches_the_balancing():
+    tree = TREE.replace("reserve = 20", "reserve = 20\nfeed_in = 30")
+    circuits = plan_from(config.loads(SITE + METER + tree + connector(1))).circuits
+    assert [circuit.feed_in_a for circuit in circuits] == [30.0, 0.0]
+
+
+def test_safe_values_that_fill_the_fuse_to_the_last_watt_fit():
+    # 3 x 6.9 kW are 30.000000000000007 A
+    dc = "".join(connector(n, "dc = true", "max_kw = 50", "safe_kw = 6.9") for n in (1, 2, 3))
+    assert config.loads(SITE + METER + TREE.replace("fuse = 32", "fuse = 30") + dc)
 
 
 def test_a_circuit_tree_is_read():
@@ -154,6 +167,22 @@ def test_a_schedule_is_read():
     plan = '[[schedule]]\nname = "peak"\ncircuit = "main"\nfrom = "17:00"\nto = "24:00"\nlimit = 40\n'
     (peak,) = config.loads(SITE + METER + TREE + plan).schedule
     assert (peak.from_, peak.to, peak.limit_a, len(peak.days)) == (1020, 1440, 40.0, 7)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("from", '"24:00"', 'the start of the day is "00:00"'),
+        ("days", "[]", "must name each day once"),
+        ("days", '["mon", "mon"]', "must name each day once"),
+    ],
+)
+def test_a_schedule_that_never_begins_is_refused(key: str, value: str, words: str):
+    keys = {"name": '"peak"', "circuit": '"main"', "from": '"17:00"', "to": '"20:00"', "limit": "40"}
+    lines = "".join(f"{name} = {given}\n" for name, given in {**keys, key: value}.items())
+    (found,) = complaints(SITE + METER + TREE + f"[[schedule]]\n{lines}")
+    assert f"[[schedule]] {key} = " in found
+    assert words in found
 
 
 @pytest.mark.parametrize(("zone", "good"), [("Europe/Berlin", True), ("Mars/Olympus", False)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -84,6 +86,16 @@ def _three(amps: PhaseAmps | tuple[float | None, ...]) -> str:
     return " ".join("-" if value is None else f"{value:.0f}" for value in amps)
 
 
+class _Amount(click.FloatRange):
+    """`FloatRange` lets "nan" through: it compares as neither too small nor too large."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
 @click.group()
 def limit() -> None:
     """Lower a circuit below its fuse, for a time or until cleared."""
@@ -91,8 +103,8 @@ def limit() -> None:
 
 @limit.command("set")
 @click.argument("circuit")
-@click.option("--amps", type=click.FloatRange(0, 10_000), help="Per phase, for everything on the circuit.")
-@click.option("--watts", type=click.FloatRange(0, 10_000_000), help="For all phases together.")
+@click.option("--amps", type=_Amount(0, 10_000), help="Per phase, for everything on the circuit.")
+@click.option("--watts", type=_Amount(0, 10_000_000), help="For all phases together.")
 @click.option("--for", "for_text", help='How long, such as "2 h"; without it until cleared.')
 @click.option("--source", default="building", show_default=True, help="Who sets it: one limit each.")
 @click.option("--chargers-only", is_flag=True, help="For the chargers alone, not for what the meter shows.")

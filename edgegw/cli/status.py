@@ -78,9 +78,14 @@ def _power(power: PowerView) -> Iterator[tuple[str, str]]:
     shown = [c for c in power.connectors if c.fault or any(c.drawn_a or ())]
     for connector in shown[:CONNECTORS_SHOWN]:
         name = f"{connector.charger}/{connector.connector}"
-        yield "", f"{name} at {connector.limit_a:g} A: {connector.fault or connector.why}"
+        why = connector.why
+        if connector.fault:  # not steered: what it was granted says nothing
+            yield "", f"{name}: {why if connector.fault in why else f'{connector.fault}; {why}'}"
+        else:
+            yield "", f"{name} at {connector.limit_a:g} A: {why}"
     if len(shown) > CONNECTORS_SHOWN:
         yield "", f"and {number(len(shown) - CONNECTORS_SHOWN, 'connector')} more: edgegw power"
+    yield from (("alarm", text) for text in power.alarms)
 
 
 def queue_words(queue: QueueCounts) -> str:

@@ -46,7 +46,12 @@ class PowerDesk:
         return self.view()
 
     def clear_limits(self, circuit: str | None, source: str | None, asker: str) -> models.LimitCleared:
+        """Raises Problem: nothing is balanced, no such circuit."""
         load = self._load()
+        names = [one.name for one in load.control.plan.circuits]
+        if circuit is not None and circuit not in names:
+            words = f'there is no circuit "{circuit}"; there are: {", ".join(names)}'
+            raise Problem(422, "invalid", words)
         limits = load.control.limits
         sources = {o.source for o in limits.orders(clock.now().wall)} if source is None else {source}
         cleared = sum(limits.clear(one, circuit) for one in sorted(sources))

@@ -78,7 +78,7 @@ class PowerView(View):
 class LimitOrder(BaseModel):
     """Set a limit on a circuit. One of amps and watts."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)  # strict: true is no number of amps
 
     source: str = Field(default="building", min_length=1, max_length=64)
     circuit: str = Field(default="", description="empty: the whole site")
@@ -93,6 +93,15 @@ class LimitOrder(BaseModel):
         if (self.limit_a is None) == (self.limit_w is None):
             raise ValueError("give limit_a or limit_w")
         return self
+
+
+class LimitsToClear(BaseModel):
+    """Which limits; without any key all of them."""
+
+    model_config = ConfigDict(extra="forbid")  # a misspelt key must not clear everything
+
+    circuit: str | None = None
+    source: str | None = None
 
 
 class LimitCleared(View):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from edgegw.balance.model import Binding
 from edgegw.core.power import ConnectorPower, Control
 
 
 def connector_words(number: int, power: ConnectorPower) -> str:
     if power.control in (Control.REFUSES, Control.DISOBEYS, Control.SILENT):
         return f"connector {number} is not steered: {power.fault or power.control.value}"
+    if power.binding is Binding.UNSTEERED:
+        return f"connector {number}: {power.why}"
     has = power.accepted_a
     words = f"connector {number} at {power.granted_a:g} A"
     if has is not None and abs(has - power.granted_a) > 0.05:

@@ -167,8 +167,8 @@ async def set_limit(request: Request, order: power_models.LimitOrder) -> Respons
 
 
 @routes.delete("/limits", response_model=power_models.LimitCleared, summary="Clear limits that were set")
-async def clear_limits(request: Request, circuit: str | None = None, source: str | None = None) -> Response:
-    return _json(_service(request).power.clear_limits(circuit, source, _asker(request)))
+async def clear_limits(request: Request, which: Annotated[power_models.LimitsToClear, Query()]) -> Response:
+    return _json(_service(request).power.clear_limits(which.circuit, which.source, _asker(request)))
 
 
 # --- refusals -------------------------------------------------------------------------------------

@@ -70,11 +70,11 @@ def disturbed(state: ChargerState, now: Instant) -> list[Effect]:
     """
     power = state.power
     power.armed = power.adopted = False
-    if power.stage == limit_orders.READY:
+    if power.stage in (limit_orders.READY, adoption.STANDING):
         power.stage, power.cursor, power.attempts = adoption.CLEARING, 0, 0
-        power.retry_at = now.mono
+        power.asking, power.retry_at = "", now.mono
     for c in power.connectors.values():
-        c.accepted_a = c.safe_accepted_a = c.maybe_a = None
+        live_limits.forget_all(c)
     kept = [effect for c in power.connectors.values() for effect in power_notes.keep(state, c, now)]
     return [*kept, *power_notes.keep_charger(state), *advance(state, now)]
 
@@ -120,14 +120,19 @@ def due(state: ChargerState, now: Instant) -> bool:
 
 
 def advance(state: ChargerState, now: Instant) -> list[Effect]:
-    """Do what is due: renewals, repetitions, a transaction's first limit, a limit of the cloud that moved."""
+    """Do what is due: renewals, repetitions, a transaction's first limit, a limit of the cloud that moved.
+
+    What the site gave a charger that was not under control yet is what it drew once: whoever has come under
+    control only now has the standing limit, and waits for what the site gives it next.
+    """
     power = state.power
     _settle_expiry(state, now)
     if not power.connectors or not state.charger_up:
         return []
+    was_ready = power.stage == limit_orders.READY
     effects = adoption.begin(state, now) if _to_begin(state) else []
     effects += adoption.step(state, now)
-    for c in power.connectors.values():
+    for c in power.connectors.values() if was_ready else ():
         effects += live_limits.steer(state, c, now)
     return effects
 
@@ -146,10 +151,7 @@ def on_answer(
         return live_limits.on_answer(state, out, answer, now)
     if out.purpose.startswith(live_limits.DROP_PURPOSE):
         return []
-    effects = adoption.on_answer(state, out, answer, now)
-    if state.power.stage == limit_orders.READY:
-        effects += advance(state, now)
-    return effects
+    return adoption.on_answer(state, out, answer, now)
 
 
 def measured(state: ChargerState, call: Call, now: Instant) -> list[Effect]:

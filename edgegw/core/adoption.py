@@ -17,15 +17,25 @@ from edgegw.core.events import Instant
 from edgegw.core.limit_orders import READY, standing_method, standing_plan, standing_ways
 from edgegw.core.limit_profiles import own_id
 from edgegw.core.limits_held import safe_a
-from edgegw.core.live_limits import ANSWER_TIMEOUT_S, TRY_ALL_AGAIN_S, back_off_s, drop, forget_live
+from edgegw.core.live_limits import (
+    ANSWER_TIMEOUT_S,
+    TRY_ALL_AGAIN_S,
+    back_off_s,
+    drop,
+    forget_all,
+    forget_live,
+)
 from edgegw.core.power import Capabilities, ConnectorPower, Control
 from edgegw.core.power_notes import count_write, keep, keep_charger, obeys_again, silent, unsteerable
 from edgegw.core.state import ChargerState
 from edgegw.quirks.match import match
-from edgegw.wire.frames import CallError, CallResult
+from edgegw.wire.frames import Call, CallError, CallResult
 
+STRANGERS_MAX = 16  # connectors of one charger that people are told of
 SETTLING, READING, CLEARING, STANDING, HOPELESS = "settling", "reading", "clearing", "standing", "hopeless"
 READ_PURPOSE, CLEAR_PURPOSE, STANDING_PURPOSE = "power read", "power clear", "power standing"
+_HARDWARE_1X = ("chargePointVendor", "chargePointModel", "chargePointSerialNumber")
+_HARDWARE_2X = ("vendorName", "model", "serialNumber")
 ATTEMPTS_MAX = 3  # of one CALL that is not answered, then on without
 
 
@@ -42,6 +52,42 @@ def begin(state: ChargerState, now: Instant) -> list[Effect]:
     power.settle_at = now.mono + power.quirks.settle_s
     power.retry_at = power.settle_at
     return []
+
+
+def met(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
+    """Its boot says what it is. Another one in its place has none of our limits, perhaps some of others."""
+    power, payload = state.power, call.payload
+    station = payload.get("chargingStation")
+    words = [payload.get(name) for name in _HARDWARE_1X]
+    if isinstance(station, dict):
+        words = [station.get(name) for name in _HARDWARE_2X]
+    known, power.hardware = power.hardware, " ".join(str(word)[:50] for word in words if word)
+    if known == power.hardware:
+        return []
+    if not known:
+        return keep_charger(state)
+    power.adopted, power.standing_way = False, 0
+    for c in power.connectors.values():
+        forget_all(c)
+    text = f"{state.identity} was replaced: {power.hardware}, before {known}; its profiles are set anew"
+    kept = [effect for c in power.connectors.values() for effect in keep(state, c, now)]
+    return [Noticed("charger_replaced", text, warning=False), *kept, *keep_charger(state)]
+
+
+def stranger(state: ChargerState, number: object) -> list[Effect]:
+    """It speaks of a connector that the site file does not know. Told once."""
+    power = state.power
+    if not isinstance(number, int) or number < 1:
+        return []
+    known = number in power.connectors or number in power.strangers
+    if known or len(power.strangers) >= STRANGERS_MAX:
+        return []
+    power.strangers.add(number)
+    text = (
+        f"{state.identity}/{number} is not in the site file, other connectors of this charger are: "
+        "nobody limits it, and limits of the cloud for it are refused"
+    )
+    return [Noticed("connector_not_in_site_file", text)]
 
 
 def due(state: ChargerState, now: Instant) -> bool:
@@ -65,6 +111,7 @@ def step(state: ChargerState, now: Instant) -> list[Effect]:
         _enter(state, CLEARING)
     if power.stage == CLEARING:
         payloads = limit_profiles.clear_payloads(state.version)
+        power.uncleared = power.uncleared and power.cursor > 0
         if not power.adopted and power.cursor < len(payloads):
             return _ask(state, "ClearChargingProfile", payloads[power.cursor], CLEAR_PURPOSE, now)
         return _cleared(state) + _stand(state, now)
@@ -92,8 +139,14 @@ def _cleared(state: ChargerState) -> list[Effect]:
     if power.adopted:
         return []
     power.adopted = True
-    text = f"{state.identity} is balanced from now on: the charging profiles that were in it were cleared"
-    return [Noticed("charger_adopted", text, warning=False), *keep_charger(state)]
+    for c in power.connectors.values():  # a limit of ours that was set meanwhile went with the others
+        c.unsure = c.unsure or c.accepted_a is not None
+    text = f"{state.identity} is balanced from now on: "
+    if power.uncleared:
+        text += "it did not clear the charging profiles that others left in it, one of them may still hold"
+    else:
+        text += "the charging profiles that were in it were cleared"
+    return [Noticed("charger_adopted", text, warning=power.uncleared), *keep_charger(state)]
 
 
 # --- the standing limit ----------------------------------------------------------------------------
@@ -145,9 +198,10 @@ def on_answer(
         _read(state, answer)
         return step(state, now)
     if out.purpose == CLEAR_PURPOSE:
-        power.cursor += (
-            1  # Accepted, or Unknown where there was none; whoever cannot clear is steered all the same
-        )
+        # Unknown: there was none. Whoever cannot clear is steered all the same.
+        done = isinstance(answer, CallResult) and answer.payload.get("status") in ("Accepted", "Unknown")
+        power.uncleared = power.uncleared or not done
+        power.cursor += 1
         return step(state, now)
     if isinstance(answer, CallResult) and answer.payload.get("status") == "Accepted":
         return _stands(state, now)

@@ -98,7 +98,7 @@ def _charger_connected(state: ChargerState, event: ChargerConnected, now: Instan
 
 def _charger_lost(state: ChargerState, event: ChargerLost, now: Instant) -> list[Effect]:
     state.charger_up = False
-    effects = downlink.on_lost(state)
+    effects = downlink.on_lost(state, now)
     # Its unanswered messages are still its own: it sends them again when it is back.
     state.to_cloud.waiting.clear()
     return effects + steering.on_lost(state, now) if state.power.balanced else effects

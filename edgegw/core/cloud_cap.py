@@ -38,7 +38,7 @@ def running(state: ChargerState) -> dict[int, Running]:
     """The transaction of each connector that has one; the newest, should there be two."""
     found = {one.connector: one for one in _in_flight(state)}
     for record in state.transactions.running.values():
-        connector = _connector(state, record.evse or record.connector)
+        connector = connector_of(state, record.evse or record.connector)
         started = record.received_at or None
         found[connector] = Running(record.id, connector, record.id_tag, started)
     return found
@@ -56,10 +56,10 @@ def _in_flight(state: ChargerState) -> Iterator[Running]:
         number = evse.get("id") if isinstance(evse, dict) else 0
         if payload.get("eventType") == "Started" and isinstance(key, str) and isinstance(number, int):
             tag = token.get("idToken", "") if isinstance(token, dict) else ""
-            yield Running(key, _connector(state, number), str(tag))
+            yield Running(key, connector_of(state, number), str(tag))
 
 
-def _connector(state: ChargerState, number: int) -> int:
+def connector_of(state: ChargerState, number: int) -> int:
     """2.x: an event may leave the EVSE out; where there is but one it is meant."""
     wired = state.power.connectors
     return next(iter(wired)) if number == 0 and len(wired) == 1 else number

@@ -172,10 +172,14 @@ def on_deadline(state: ChargerState, now: Instant) -> list[Effect]:
     return effects + advance(state, now)
 
 
-def on_lost(state: ChargerState) -> list[Effect]:
-    """The charger is gone: nobody answers these CALLs."""
-    lost = state.to_charger.lost()
-    return [box_calls.finished(out.ticket, CallOutcome.GONE) for out in lost if out.origin is Origin.API]
+def on_lost(state: ChargerState, now: Instant) -> list[Effect]:
+    """The charger is gone: nobody answers these CALLs. The one that was sent it may have done."""
+    sent, effects = state.to_charger.outstanding, list[Effect]()
+    for out in state.to_charger.lost():
+        if out.origin is Origin.API:
+            effects.append(box_calls.finished(out.ticket, CallOutcome.GONE))
+            effects += _disturbed(state, out, now) if out is sent else []
+    return effects
 
 
 def on_cloud_lost(state: ChargerState, now: Instant) -> list[Effect]:

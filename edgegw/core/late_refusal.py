@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgegw.core import actuation, box_calls
+from edgegw.core import actuation, box_calls, cloud_cap, power_notes
 from edgegw.core.calls import Outgoing
 from edgegw.core.effects import Effect, Noticed
 from edgegw.core.events import Instant
@@ -86,11 +86,12 @@ def _act(
 def _forbid(state: ChargerState, transaction: str, now: Instant) -> list[Effect]:
     """A balanced charger: the box's own limit would hide another profile, so that limit becomes 0 A."""
     record = state.transactions.running[transaction]
-    connector = state.power.connectors.get(record.evse or record.connector)
+    number = cloud_cap.connector_of(state, record.evse or record.connector)
+    connector = state.power.connectors.get(number)
     if connector is None:
         return []
     connector.forbidden = transaction
-    return actuation.advance(state, now)
+    return [*power_notes.keep(state, connector, now), *actuation.advance(state, now)]
 
 
 def _says_stop(payload: dict[str, Any]) -> bool:

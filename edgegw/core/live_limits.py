@@ -195,6 +195,11 @@ def _drop_live(state: ChargerState, c: ConnectorPower, now: Instant) -> list[Eff
     return drop(state, limit_profiles.own_id("tx", c.wiring.connector), now)
 
 
+def forget_all(c: ConnectorPower) -> None:
+    """Nothing is known to hold: its maximum is reserved until something is accepted again."""
+    c.accepted_a = c.safe_accepted_a = c.maybe_a = None
+
+
 def forget_live(c: ConnectorPower) -> None:
     """Its live limit is being taken out: it may hold, but nothing counts on it any more."""
     if c.accepted_a is None:

@@ -59,7 +59,18 @@ class LoadControl:
         ]
         limits = self.limits.resolve(now.wall)
         self.allocation = self._balancer.step(now.mono, self.readings, states, limits)
+        for plug, (connector, charger, number) in zip(states, self._order, strict=True):
+            if not plug.steered:
+                words = plugs.why_not_steered(chargers.get(charger), number)
+                self._tell_why(connector.id, f"{words}: {plug.reserved_a:.0f} A are kept for it")
         return self._orders(chargers, now), self._alarms(self.allocation.alarms)
+
+    def _tell_why(self, connector: str, text: str) -> None:
+        """Who cannot be steered now: the balancer knows that, not why."""
+        assert self.allocation is not None
+        grant = self.allocation.grants[connector]
+        reason = msgspec.structs.replace(grant.reason, text=text)
+        self.allocation.grants[connector] = msgspec.structs.replace(grant, reason=reason)
 
     def _orders(self, chargers: Mapping[str, ChargerState], now: Instant) -> list[tuple[str, LimitsGranted]]:
         assert self.allocation is not None

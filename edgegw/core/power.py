@@ -75,6 +75,7 @@ class ConnectorPower:
         "refused_at",
         "retry_at",
         "safe_accepted_a",
+        "said_at",
         "unsure",
         "why",
         "wiring",
@@ -115,6 +116,7 @@ class ConnectorPower:
         self.drawn_a: tuple[float | None, ...] | None = None  # newest sample of the charger, its own L1..L3
         self.drawn_at = -INFINITE
         self.charging_state = ""  # 2.x chargingState of the newest TransactionEvent on this EVSE
+        self.said_at = -INFINITE  # mono, of its last word on its state (status, chargingState, an end)
         self.over_since = INFINITE  # mono: since when it draws more than it may
         self.obeyed_since = INFINITE  # mono: since when one that disobeyed is within its limit again
         self.writes_today = 0  # profiles sent since midnight UTC (flash wear)
@@ -162,6 +164,7 @@ class PowerState:
         "connectors",
         "cursor",
         "entries",
+        "hardware",
         "lifetime_s",
         "nominal_v",
         "notice_id",
@@ -174,7 +177,9 @@ class PowerState:
         "stage",
         "standing_way",
         "starts",
+        "strangers",
         "told_limits",
+        "uncleared",
         "wishes",
     )
 
@@ -196,6 +201,9 @@ class PowerState:
         self.retry_at = -INFINITE  # mono: the stage waits until then
         self.standing_way = 0  # which way of setting the standing limit is tried
         self.adopted = False  # the profiles that others had left in it were cleared once
+        self.uncleared = False  # it would not clear them
+        self.hardware = ""  # vendor, model and serial number of its newest boot
+        self.strangers: set[int] = set()  # connectors it speaks of that the site file does not know
         self.wishes: list[CloudWish] = []  # in the order of the cloud's CALLs; the first is settled first
         self.seen: set[str] = set()  # transactions that were running after the last event
         self.remote_starts: dict[str, int] = {}  # 2.x remoteStartId by transaction, until it is seen running

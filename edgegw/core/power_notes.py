@@ -31,11 +31,14 @@ class KeptConnector(msgspec.Struct, frozen=True, kw_only=True):
     method: str = ""
     writes_day: int = 0
     writes_today: int = 0
+    forbidden: str = ""
+    charging_state: str = ""  # 2.x says it when it changes, and not again for a gateway that starts anew
 
 
 class KeptCharger(msgspec.Struct, frozen=True, kw_only=True):
     adopted: bool = False
     standing_way: int = 0
+    hardware: str = ""
 
 
 def unsteerable(state: ChargerState, c: ConnectorPower, control: Control, why: str) -> list[Effect]:
@@ -96,13 +99,16 @@ def keep(state: ChargerState, c: ConnectorPower, now: Instant) -> list[Effect]:
         method=c.method,
         writes_day=c.writes_day,
         writes_today=c.writes_today,
+        forbidden=c.forbidden,
+        charging_state=c.charging_state,
     )
     key = str(c.wiring.connector)
     return [state.document(KIND, key, msgspec.json.encode(kept), durable=False)]
 
 
 def keep_charger(state: ChargerState) -> list[Effect]:
-    kept = KeptCharger(adopted=state.power.adopted, standing_way=state.power.standing_way)
+    power = state.power
+    kept = KeptCharger(adopted=power.adopted, standing_way=power.standing_way, hardware=power.hardware)
     return [state.document(KIND, _CHARGER_KEY, msgspec.json.encode(kept), durable=False)]
 
 
@@ -112,6 +118,7 @@ def recover(state: ChargerState, document: Document) -> None:
     if document.key == _CHARGER_KEY:
         charger = msgspec.json.decode(document.value, type=KeptCharger)
         power.adopted, power.standing_way = charger.adopted, charger.standing_way
+        power.hardware = charger.hardware
         return
     c = power.connectors.get(int(document.key)) if document.key.isdecimal() else None
     if c is None:
@@ -121,4 +128,5 @@ def recover(state: ChargerState, document: Document) -> None:
     c.safe_accepted_a, c.method = kept.safe_a, kept.method
     c.maybe_a, c.maybe_for = kept.maybe_a, kept.maybe_for  # until the charger is back and takes another
     c.writes_day, c.writes_today = kept.writes_day, kept.writes_today
+    c.forbidden, c.charging_state = kept.forbidden, kept.charging_state
     c.unsure = kept.accepted_a is not None

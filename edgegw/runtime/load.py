@@ -3,8 +3,8 @@
 Rules of this file:
 - A reading is acted on in the call that brings it; without readings the loop runs once a second all the
   same, because a silent meter, a cloud schedule and an expiring profile need decisions too.
-- A bug in a decision stops nothing: it is logged, and the chargers fall back to their safe limits when the
-  ones they have expire.
+- A bug in a decision stops nothing: it is logged and told, and the chargers fall back to their safe limits
+  when the ones they have expire.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class LoadLoop:
         self.meters = {name: MeterHealth(name=name) for name in meters}
         self.steps = 0
         self.failures = 0
+        self.failing = False  # the last decision did
         self._sessions = sessions
         self._noticed = noticed
         self._commit = commit
@@ -111,11 +112,24 @@ class LoadLoop:
             self.failures += 1
             if self.failures % FAILURES_LOGGED_EVERY == 1:
                 log.exception("bug while balancing (%d times); limits stay as they are", self.failures)
+            self._tell(failing=True)
             return
+        self._tell(failing=False)
         for notice in notices:
             self._noticed(notice)
         for identity, event in orders:
             self._sessions[identity].handle(event)
+
+    def _tell(self, *, failing: bool) -> None:
+        """The alarm begins and ends."""
+        if failing is self.failing:
+            return
+        self.failing = failing
+        if failing:
+            text = "a bug while limits are worked out, see the log: each charger falls back to its safe one"
+            self._noticed(Noticed("balancing_failed", text))
+        else:
+            self._noticed(Noticed("balancing_failed_over", "limits are worked out again", warning=False))
 
     # --- limits from people and systems ----------------------------------------------------------
 

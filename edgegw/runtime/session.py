@@ -51,6 +51,9 @@ BAD_FRAMES_MAX = 100  # in a row from a charger: it is not speaking OCPP (fault 
 QUARANTINE_MAX = 100  # refused frames kept for the technician, per charger
 QUARANTINE_BYTES = 256  # of each
 BACKLOG_MAX = 256  # effects behind the disk; beyond it the charger is slowed down by TCP
+# The same for the cloud, which may have one CALL under way (OCPP-J 4.1.1). Each of its charging profiles is a
+# commit of its own, and a limit that must be lowered stands behind them.
+CLOUD_BACKLOG_MAX = 32
 
 
 class SessionOwner(Protocol):
@@ -263,8 +266,12 @@ class Session:
         action = _action_of(self.charger.state.to_cloud, frame) if type(frame) is CallResult else None
         self.handle(CloudSpoke(frame))
         self._owner.observe(self.version, frame, action, self.complaints)
-        if self.charger.cloud_is_ahead and self.cloud_leg is not None:
+        if self._cloud_is_ahead and self.cloud_leg is not None:
             self._slow_cloud(self.cloud_leg)
+
+    @property
+    def _cloud_is_ahead(self) -> bool:
+        return self.charger.cloud_is_ahead or self.sequencer.held > CLOUD_BACKLOG_MAX
 
     def _slow_cloud(self, leg: Leg) -> None:
         leg.pause_reading()
@@ -273,7 +280,7 @@ class Session:
     def _speed_up_cloud(self, leg: Leg) -> None:
         if leg is not self.cloud_leg:
             return
-        if self.charger.cloud_is_ahead:
+        if self._cloud_is_ahead:
             asyncio.get_running_loop().call_later(0.05, self._speed_up_cloud, leg)
         else:
             leg.resume_reading()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from tests.cli.conftest import Shell
@@ -54,7 +55,9 @@ async def test_a_limit_is_set_shown_and_cleared(garage: House, shell: Shell):
         (("set", "garage"), 2, "give --amps or --watts"),
         (("set", "garage", "--amps", "1", "--watts", "1"), 2, "give --amps or --watts"),
         (("set", "garage", "--amps", "-5"), 2, "not in the range"),
-        (("set", "garage", "--amps", "nan"), 1, ""),
+        (("set", "garage", "--amps", "nan"), 2, "'nan' is not a number"),
+        (("set", "garage", "--watts", "-NaN"), 2, "'-NaN' is not a number"),
+        (("clear", "attic"), 1, 'there is no circuit "attic"; there are: main, garage'),
         (("set", "garage", "--amps", "5", "--for", "2"), 2, "a unit is missing"),
         (("set", "attic", "--amps", "5"), 1, 'there is no circuit "attic"'),
     ],
@@ -62,6 +65,19 @@ async def test_a_limit_is_set_shown_and_cleared(garage: House, shell: Shell):
 async def test_a_wrong_limit_is_refused(shell: Shell, arguments: tuple[str, ...], code: int, words: str):
     result = await shell("limit", *arguments, code=code)
     assert words in result.stderr
+
+
+async def test_status_shows_what_is_kept_for_whom_nobody_steers_and_the_alarms(garage: House, shell: Shell):
+    garage.reads(10.0, 11.0, 12.0)
+    garage.load.stop()  # so that what it says stays
+    garage.load.control.allocation = msgspec.structs.replace(
+        garage.load.control.allocation, alarms={"meter_below": "main L1: the meter shows less than it must"}
+    )
+    lines = [line.split(maxsplit=1) for line in (await shell("status")).stdout.splitlines()]
+    assert ["alarm", "main L1: the meter shows less than it must"] in lines
+    (kept,) = [words for name, words in lines if name == "CP-2/1:"]  # and not "CP-2/1 at 6 A"
+    assert "has never connected" in kept
+    assert "32 A are kept for it" in kept
 
 
 async def test_status_says_why_a_charger_has_what_it_has(garage: House, shell: Shell):

@@ -96,6 +96,8 @@ async def test_a_limit_in_watts_is_one_for_all_phases(garage: House, http: httpx
         ({"circuit": "main", "limit_a": 10, "source": ""}, "at least 1 character"),
         ({"circuit": "main", "limit_a": 10, "floor_14a": True}, "set chargers_only"),
         ({"circuit": "main", "limit_a": 10, "amps": 10}, "Extra inputs are not permitted"),
+        ({"circuit": "main", "limit_a": True}, "valid number"),
+        ({"circuit": "main", "limit_a": 10, "for_s": True}, "valid number"),
     ],
 )
 async def test_a_wrong_order_changes_nothing_and_says_why(
@@ -105,6 +107,21 @@ async def test_a_wrong_order_changes_nothing_and_says_why(
     assert refused.status_code == 422
     assert words in refused.json()["error"]["text"]
     assert (await http.get("/v1/power")).json()["limits"] == []
+
+
+@pytest.mark.parametrize(
+    ("which", "words"),
+    [
+        ({"circuit": "attic"}, 'there is no circuit "attic"; there are: main, garage'),
+        ({"circiut": "main"}, "Extra inputs are not permitted"),
+    ],
+)
+async def test_a_wrong_name_clears_nothing(http: httpx.AsyncClient, which: dict[str, str], words: str):
+    await http.post("/v1/limits", json={"circuit": "main", "limit_a": 10})
+    refused = await http.delete("/v1/limits", params=which)
+    assert refused.status_code == 422, refused.text
+    assert words in refused.json()["error"]["text"]
+    assert len((await http.get("/v1/power")).json()["limits"]) == 1
 
 
 @pytest.mark.parametrize("body", [b'{"circuit": "main", "limit_a": NaN}', b'{"limit_a": 1e999}', b"[", b"5"])

@@ -96,6 +96,7 @@ class LimitStory(Story):
         self.sent_calls: list[tuple[str, dict[str, Any]]] = []
         self.refuses: Callable[[Kept], str | None] = lambda kept: None
         self.silent = False
+        self.clears = ""  # an error code after "!": it clears nothing
         self.configuration: dict[str, str] = {"ChargeProfileMaxStackLevel": "5"}
         self.on_it: dict[int, str] = {}  # transactions as the charger knows them
         self.offline_at: float | None = None
@@ -152,6 +153,8 @@ class LimitStory(Story):
             return frames.result(message_id, {"status": verdict or "Accepted"})
         if self.silent:
             return None
+        if action == "ClearChargingProfile" and self.clears:
+            return frames.error(message_id, self.clears.removeprefix("!"))
         if action == "ClearChargingProfile":
             return frames.result(message_id, {"status": "Accepted" if self._clear(payload) else "Unknown"})
         if action == "GetConfiguration":

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from edgegw.core import actuation
 from edgegw.core.calls import Priority
+from edgegw.core.events import CallRequested
+from edgegw.core.limit_orders import READY
 from edgegw.core.power import Control, Wiring
 from edgegw.quirks.model import QuirkEntry
 from tests.core.limit_story import LimitStory, charging, new_charger, steered
@@ -572,6 +574,7 @@ def test_profiles_that_a_person_changed_are_set_again(version: Version) -> None:
     told = charging(version)
     told.profiles = []
     told.happens_disturbance()
+    told.seconds(1)
     assert told.may_draw(1) == 16.0
     assert {kept.purpose for kept in told.profiles} == {"tx", "tx_default"}
 
@@ -584,6 +587,84 @@ def test_what_a_person_changed_is_not_forgotten_by_a_restart() -> None:
     told.restart()
     assert told.may_draw(1) is None
     assert told.reserved() == 32.0
+
+
+def test_a_limit_that_was_on_its_way_when_a_person_changed_something_is_set_after_the_clearing() -> None:
+    told = charging()
+    told.silent = True  # the person's CALL is under way, and our pause waits behind it
+    told.happens(CallRequested(1, "ClearChargingProfile", {}))
+    told.grants(0.0)
+    told.silent = False
+    told.charger.answers({"status": "Accepted"})
+    told.seconds(8)
+    assert told.may_draw(1) == 0.0
+    assert told.reserved() == 0.0
+
+
+def test_what_a_person_changes_while_the_safe_limit_is_set_is_cleared_too() -> None:
+    told = new_charger()
+    told.refuses = lambda kept: ""
+    told.boots()
+    told.seconds(6)  # the standing limit is not answered yet
+    told.happens_disturbance()
+    told.forget()
+    told.refuses = lambda kept: None
+    told.seconds(20)
+    assert "ClearChargingProfile" in [action for action, _ in told.sent_calls]
+    assert (told.may_draw(1), told.core.state.power.adopted) == (6.0, True)
+
+
+def test_a_charger_that_leaves_with_a_persons_call_on_its_way_may_have_done_it() -> None:
+    told = charging()
+    told.silent = True
+    told.happens(CallRequested(1, "ClearChargingProfile", {}))
+    told.goes()
+    assert told.reserved() == 32.0
+    told.silent = False
+    told.forget()
+    told.comes()
+    told.seconds(8)
+    assert "ClearChargingProfile" in [action for action, _ in told.sent_calls]
+    assert told.may_draw(1) == 16.0
+
+
+@pytest.mark.parametrize("version", EVERY)
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_charger_that_was_replaced_is_taken_for_a_new_one(version: Version, restart: bool) -> None:
+    told = charging(version, grant_a=6.0)
+    told.ends()
+    told.seconds(1)
+    told.goes()
+    if restart:
+        told.restart()
+    told.profiles = []
+    station = told.boot.get("chargingStation", told.boot)
+    station |= {"serialNumber" if version.is_2x else "chargePointSerialNumber": "other"}
+    told.forget()
+    told.comes()
+    told.charger.sends("BootNotification", told.boot)
+    assert told.reserved() == 32.0
+    told.cloud.answers({"status": "Accepted", "currentTime": "2026-01-01T00:00:00Z", "interval": 300})
+    told.seconds(8)
+    assert "ClearChargingProfile" in [action for action, _ in told.sent_calls]
+    assert told.noticed.count("charger_replaced") == 1
+    assert (told.may_draw(1), told.reserved()) == (6.0, 6.0)
+    told.boots()
+    told.seconds(8)
+    assert told.noticed.count("charger_replaced") == 1
+
+
+@pytest.mark.parametrize("clears", [True, False])
+def test_a_charger_that_does_not_clear_is_not_said_to_be_cleared(clears: bool) -> None:
+    told = new_charger()
+    if not clears:
+        told.clears = "!NotSupported"
+    told.boots()
+    told.seconds(6)
+    [adopted] = [notice for notice in told.notices if notice.kind == "charger_adopted"]
+    assert adopted.warning is not clears
+    assert ("were cleared" in adopted.text) is clears
+    assert told.may_draw(1) == 6.0
 
 
 def test_a_charger_that_boots_while_the_cloud_is_away_is_steered() -> None:
@@ -685,6 +766,23 @@ def test_a_2x_event_without_evse_is_of_its_transaction() -> None:
 
 
 # --- restarts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", EVERY)
+def test_after_a_restart_what_it_had_before_is_not_sent_again_unasked(version: Version) -> None:
+    """The site's load may have risen meanwhile: first the site decides, then the charger is told."""
+    told = charging(version)
+    told.restart()
+    told.forget()
+    told.comes()
+    told.grants(16.0)  # of whom nobody steers the site keeps free what it may have
+    for _ in range(30):
+        told.seconds(1)
+        if told.core.state.power.stage == READY:
+            break
+    told.grants(7.0)
+    assert [kept.limit for kept in told.sent if kept.purpose == "tx"] == [7.0]
+    assert told.may_draw(1) == 7.0
 
 
 @pytest.mark.parametrize("version", EVERY)

@@ -9,6 +9,9 @@ from edgegw.balance.model import Reading
 from edgegw.core.effects import Noticed
 from edgegw.core.events import Instant
 from edgegw.runtime.load import FAILURES_LOGGED_EVERY, LoadLoop
+from edgegw.runtime.session import CLOUD_BACKLOG_MAX
+from tests.control.house import GARAGE, House
+from tests.links.house import eventually
 
 DEADLINE_S = 10.0
 
@@ -86,6 +89,19 @@ async def test_a_bug_in_a_decision_is_logged_once_a_minute_and_stops_nothing(cap
     loop.stop()
 
 
+async def test_a_bug_in_a_decision_is_an_alarm_until_decisions_work_again():
+    decisions, notices = Decisions(), list[Noticed]()
+    loop = loop_of(decisions, notices)
+    for broken in (True, True, False, False):
+        decisions.broken = broken
+        loop.step()
+    assert [(notice.kind, notice.warning) for notice in notices] == [
+        ("balancing_failed", True),
+        ("balancing_failed_over", False),
+    ]
+    loop.stop()
+
+
 async def test_trouble_of_a_meter_is_told_and_ends():
     notices: list[Noticed] = []
     loop = loop_of(Decisions(), notices)
@@ -97,3 +113,40 @@ async def test_trouble_of_a_meter_is_told_and_ends():
         ("meter_no_answer", True),
         ("meter_ok", False),
     ]
+
+
+async def test_a_cloud_that_does_not_wait_for_answers_is_slowed_down(tmp_path):
+    """Each profile is a commit of its own, and a limit that must be lowered goes out behind them."""
+    house = House(tmp_path, plan=GARAGE)
+    await house.start()
+    try:
+        await house.boots("CP-1")
+        await house.all_is_stored()
+        cloud, gates = house.cloud.wires["CP-1"], []
+        cloud.pause_reading = lambda: gates.append("closed")  # type: ignore[method-assign]
+        cloud.resume_reading = lambda: gates.append("open")  # type: ignore[method-assign]
+        for limit in range(CLOUD_BACKLOG_MAX):
+            cloud.calls("SetChargingProfile", maximum(20.0 + limit))
+        assert "closed" in gates
+        assert house.gateway.sessions["CP-1"].sequencer.held > CLOUD_BACKLOG_MAX
+        await eventually(lambda: gates[-1] == "open")
+        answers = [(await cloud.hears())[2] for _ in range(CLOUD_BACKLOG_MAX)]
+        assert answers == [{"status": "Accepted"}] * CLOUD_BACKLOG_MAX
+    finally:
+        await house.stop()
+
+
+def maximum(limit_a: float) -> dict[str, Any]:
+    period = {"startPeriod": 0, "limit": limit_a}
+    profile = {
+        "chargingProfileId": 4,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "ChargePointMaxProfile",
+        "chargingProfileKind": "Absolute",
+        "chargingSchedule": {
+            "startSchedule": "2026-01-01T00:00:00Z",
+            "chargingRateUnit": "A",
+            "chargingSchedulePeriod": [period],
+        },
+    }
+    return {"connectorId": 0, "csChargingProfiles": profile}
