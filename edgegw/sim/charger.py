@@ -29,6 +29,7 @@ from edgegw.sim.charging_profiles import Manners
 from edgegw.sim.delivery import Delivery
 from edgegw.sim.desk import V21, CallRefused, Payload, subprotocol_of
 from edgegw.sim.dialect import dialect_of
+from edgegw.sim.file_work import FileWork
 from edgegw.sim.habits import Habits
 from edgegw.sim.ledger import Ledger
 from edgegw.sim.memory import MemoryFile, Queued, Session
@@ -43,7 +44,7 @@ class SimCharger(Charging):
     version: "1.6", "2.0.1", "2.1" or the subprotocol; url: base, the identity is appended.
     ledger: a path, a Ledger (may be shared) or None; memory: file that survives the process.
     on_event(identity, event, facts): online, offline, booted, started, power, sample, stopped, delivered,
-    given_up.
+    given_up, downloaded, installed, uploaded, failed.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class SimCharger(Charging):
         self.rng = random.Random(f"{self.habits.seed} {identity}")
         self.manners = Manners()
         self.power = PowerPath(self)
+        self.file_work = FileWork(self)
         self._on_event = on_event
         self._peer: Peer | None = None
         self._wire: WireLog | None = None
@@ -93,7 +95,7 @@ class SimCharger(Charging):
         """Power on. Transactions found in the memory are stopped with `reason`, or resumed."""
         self.memory.boot += 1
         self.file.save()
-        self.powered, self.accepted, self._ids, self._reported = True, False, 0, {}
+        self.powered, self.accepted, self.closed, self._ids, self._reported = True, False, False, 0, {}
         self._statuses = dict.fromkeys(range(self.habits.connectors + 1), "Available")
         self._note("booted", note=reason)
         for session in list(self.memory.sessions.values()):
@@ -105,6 +107,7 @@ class SimCharger(Charging):
                 self.finish(session.connector, reason)
         self.spawn(self._live(reason))
         self.spawn(self.delivery.run())
+        self.file_work.power_on()
         if self.power.works:
             self.spawn(self.power.run())
         return self
@@ -257,7 +260,8 @@ class SimCharger(Charging):
         self._boot_now.clear()
         wait_s = self.habits.boot_retry_s
         try:
-            answer = await self._call("BootNotification", self.dialect.boot(self.identity, reason))
+            boot = self.dialect.boot(self.identity, reason, self.memory.firmware_version)
+            answer = await self._call("BootNotification", boot)
         except (CallRefused, TimeoutError):
             self.registration = ""
         else:
@@ -346,6 +350,8 @@ class SimCharger(Charging):
             for session in self.memory.sessions.values():
                 if connector in (None, session.connector):
                     self.sample(session.connector)
+        else:
+            self.file_work.triggered(action)
 
     # --- delivery -----------------------------------------------------------------------------
 
@@ -372,6 +378,14 @@ class SimCharger(Charging):
     async def drained(self, timeout_s: float = 5.0) -> None:
         """Until every transaction message has its answer."""
         await self.wait_for(lambda: not self.memory.queue, timeout_s)
+
+    def wake(self) -> None:
+        self._happened()
+
+    def moved(self, event: str, **facts: Any) -> None:
+        """A file was downloaded, installed or uploaded."""
+        self._note("note", note=f"{event} {facts}")
+        self._event(event, **facts)
 
     def _event(self, event: str, **facts: Any) -> None:
         if self._on_event is not None:

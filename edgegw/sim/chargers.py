@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import shlex
 import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import uvloop
@@ -61,6 +63,7 @@ def _status(site: SimSite) -> Answer:
             "online": charger.online,
             "charging": sorted(charger.memory.sessions),
             "waiting": len(charger.memory.queue),
+            "firmware": charger.memory.firmware_version,
         }
         for identity, charger in site.chargers.items()
     }
@@ -166,7 +169,7 @@ def _grid(options: argparse.Namespace) -> Grid | None:
 
 
 def _habits(options: argparse.Namespace) -> Habits:
-    return Habits(
+    chosen = Habits(
         meter_interval_s=options.meter_interval,
         heartbeat_s=options.heartbeat,
         backoff_min_s=options.backoff,
@@ -176,6 +179,7 @@ def _habits(options: argparse.Namespace) -> Habits:
         cars=cars_named(options.cars) if options.cars else (),
         energy_speed=options.energy_speed,
     )
+    return replace(chosen, **json.loads(options.habits))
 
 
 async def _say_power(site: SimSite, every_s: float) -> None:
@@ -207,6 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds to wait for an answer")
     parser.add_argument("--retry-interval", type=float, default=5.0, help="seconds, after a CALLERROR")
     parser.add_argument("--no-cars", action="store_true", help="start transactions on command only")
+    parser.add_argument("--habits", default="{}", help="more of `habits.Habits`, as a JSON object")
     parser.add_argument("--quiet", action="store_true", help="no events on stdout")
     parser.add_argument("--no-stdin", action="store_true")
     _add_power_arguments(parser)

@@ -40,6 +40,7 @@ class Charging(Watch):
     power: PowerPath
     powered: bool
     accepted: bool
+    closed: bool = False  # takes no new transaction
     _statuses: dict[int, str]
     _reported: dict[int, str]
     _stop_wishes: dict[str, str]
@@ -112,6 +113,19 @@ class Charging(Watch):
                 self._set_status(number, "Available" if available else "Unavailable")
         self.file.save()
 
+    def close(self, closed: bool) -> None:
+        """Take no new transaction for a while, as before an installation (2.x L01.FR.07)."""
+        if self.closed is closed:
+            return
+        self.closed = closed
+        for number in range(1, self.habits.connectors + 1):
+            if number not in self.memory.sessions:
+                self._set_status(number, self._resting(number))
+
+    def _resting(self, connector: int) -> str:
+        shut = self.closed or connector in self.memory.unavailable
+        return "Unavailable" if shut else "Available"
+
     # --- charging -----------------------------------------------------------------------------
 
     async def charge(
@@ -152,7 +166,8 @@ class Charging(Watch):
 
     def free(self, connector: int) -> bool:
         taken = connector in self.memory.sessions or connector in self.memory.unavailable
-        return 1 <= connector <= self.habits.connectors and not taken and 0 not in self.memory.unavailable
+        shut = self.closed or 0 in self.memory.unavailable
+        return 1 <= connector <= self.habits.connectors and not taken and not shut
 
     async def begin(
         self,
@@ -242,7 +257,7 @@ class Charging(Watch):
         when = timestamp()
         payload = self.dialect.stop(session, when, register, reason, self._signed(register, when))
         self._queue(session, self.dialect.stop_action, payload, register, ends=True)
-        self._set_status(connector, "Unavailable" if connector in self.memory.unavailable else "Available")
+        self._set_status(connector, self._resting(connector))
         self._event("stopped", connector=connector, reason=reason, energy_wh=register - session.start_wh)
 
     def wish_stop(self, session: Session, reason: str) -> None:

@@ -49,6 +49,7 @@ from edgegw.sim.desk import (
     transaction_of,
 )
 from edgegw.sim.ledger import Ledger, read
+from edgegw.sim.orders import Heard
 from edgegw.sim.watch import Watch, settle
 
 CALL, CALLRESULT, CALLERROR, CALLRESULTERROR, SEND = 2, 3, 4, 5, 6
@@ -83,6 +84,7 @@ class SimCloud(Troubles, Watch):
         self.connections: dict[str, CloudConnection] = {}  # newest per identity, open ones only
         self.history: list[CloudConnection] = []
         self.received: list[Received] = []
+        self.heard = Heard()  # what chargers told of firmware and logs
         self.junk: list[tuple[str, str]] = []  # (identity, text) of what was no OCPP-J frame
         self.refused_handshakes = 0
         self._compression, self._ping_interval_s, self._keep = compression, ping_interval_s, keep
@@ -308,6 +310,7 @@ class SimCloud(Troubles, Watch):
             energy_wh=energy_of(action, payload),
             raw=text,
         )
+        self.heard.hear(connection.identity, action, payload)
         if self._keep:
             self.received.append(
                 Received(connection.identity, action, message_id, payload, text, connection.number)

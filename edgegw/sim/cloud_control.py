@@ -4,6 +4,7 @@
     handshake 503 [RETRY_AFTER] | handshake ok | registration IDENTITY|* STATUS [INTERVAL]
     close_before_answer [TIMES] [BYTES] [ACTION] | drop IDENTITY | tag TAG STATUS | assign FIRST_ID
     call IDENTITY ACTION {JSON} | status | quit
+    update IDENTITY URL [REQUEST_ID] | log IDENTITY URL [REQUEST_ID] | statuses [IDENTITY]
 
 Lines come from stdin and, with --control, from any connection to a loopback port. SIGUSR1 cuts, SIGUSR2
 restores, SIGTERM and SIGINT end it. End of stdin ends it too (--no-stdin: stdin is not read).
@@ -27,6 +28,7 @@ from edgegw.sim.cloud import SimCloud
 from edgegw.sim.cloud_faults import EVERY_ACTION
 from edgegw.sim.desk import CallRefused, Desk
 from edgegw.sim.lines import open_stdin, say
+from edgegw.sim.orders import Order, log_order, update_order
 
 Answer = dict[str, Any]
 
@@ -79,6 +81,21 @@ def _status(cloud: SimCloud) -> Answer:
     }
 
 
+async def _order(
+    cloud: SimCloud, make: Callable[..., Order], identity: str, url: str, request_id: str | None = None
+) -> Answer:
+    if identity not in cloud.connections:
+        raise ValueError(f"{identity} is not connected")
+    version = str(cloud.connections[identity].subprotocol)
+    action, payload = make(version, url, None if request_id is None else int(request_id))
+    return {"answer": await cloud.call(identity, action, payload)}
+
+
+def _statuses(cloud: SimCloud, identity: str | None = None) -> Answer:
+    heard = cloud.heard.everything() if identity is None else {identity: cloud.heard.of(identity)}
+    return {"statuses": heard}
+
+
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "cut": SimCloud.cut,
     "restore": SimCloud.restore,
@@ -94,6 +111,9 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "tag": _tag,
     "assign": lambda cloud, first: cloud.desk.assign_from(int(first)),
     "status": _status,
+    "update": lambda cloud, *words: _order(cloud, update_order, *words),
+    "log": lambda cloud, *words: _order(cloud, log_order, *words),
+    "statuses": _statuses,
 }
 
 

@@ -2,8 +2,8 @@
 
 Rules of this file:
 - A row is a function of charger and payload that returns the answer and what to do once it is sent.
-- Requests are obeyed plainly; charging profiles have their own file, `profile_commands`. What has no row
-  is answered NotImplemented, firmware updates NotSupported.
+- Requests are obeyed plainly; charging profiles have their own file, `profile_commands`, and so have
+  firmware and logs, `file_commands`. What has no row is answered NotImplemented.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from edgegw.sim import file_commands as files
 from edgegw.sim import profile_commands as profiles
 from edgegw.sim.desk import V16, CallRefused, Payload
 from edgegw.sim.memory import Session
@@ -125,9 +126,19 @@ def _reset(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | N
 
 
 def _trigger(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | None]:
+    return _triggered(charger, payload, _MESSAGES_TRIGGERED | files.triggers(charger))
+
+
+def _trigger_extended(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | None]:
+    if not charger.habits.security:
+        raise CallRefused("NotImplemented", "ExtendedTriggerMessage")
+    return _triggered(charger, payload, _MESSAGES_TRIGGERED | files.triggers(charger, extended=True))
+
+
+def _triggered(charger: SimCharger, payload: Payload, known: set[str]) -> tuple[Payload, FollowUp | None]:
     wanted = payload["requestedMessage"]
     connector = payload.get("connectorId") or (payload.get("evse") or {}).get("id")
-    if wanted not in _MESSAGES_TRIGGERED:
+    if wanted not in known:
         return _status("NotImplemented")
     if wanted == "BootNotification" and charger.accepted:
         return _status("Rejected")  # F06.FR.17
@@ -155,14 +166,13 @@ def _data_transfer(charger: SimCharger, payload: Payload) -> tuple[Payload, Foll
     return {"status": "Accepted", **({"data": payload["data"]} if "data" in payload else {})}, None
 
 
-def _no_firmware(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | None]:
-    raise CallRefused("NotSupported", "no firmware in a simulator")
-
-
 # --- settings ---------------------------------------------------------------------------------------
 
 
 def _settings(charger: SimCharger) -> dict[str, str]:
+    profiles_known = "Core,RemoteTrigger,SmartCharging,LocalAuthListManagement"
+    if charger.habits.file_protocols:
+        profiles_known += ",FirmwareManagement"
     return {
         "HeartbeatInterval": f"{charger.heartbeat_s:g}",
         "MeterValueSampleInterval": f"{charger.habits.meter_interval_s:g}",
@@ -172,14 +182,15 @@ def _settings(charger: SimCharger) -> dict[str, str]:
         "StopTransactionOnInvalidId": "true",
         "LocalAuthorizeOffline": "true",
         "WebSocketPingInterval": "0",
-        "SupportedFeatureProfiles": "Core,RemoteTrigger,SmartCharging,LocalAuthListManagement",
+        "SupportedFeatureProfiles": profiles_known,
+        **files.settings(charger),
         **(profiles.smart_settings(charger) if charger.version == V16 else {}),
         **charger.memory.settings,
     }
 
 
 def _read_only(charger: SimCharger) -> set[str]:
-    return _READ_ONLY | set(profiles.smart_settings(charger))
+    return _READ_ONLY | set(profiles.smart_settings(charger)) | set(files.settings(charger))
 
 
 def _change(charger: SimCharger, key: str, value: str) -> str:
@@ -282,7 +293,8 @@ _BOTH: dict[str, Row] = {
     "TriggerMessage": _trigger,
     "UnlockConnector": _unlock,
     "DataTransfer": _data_transfer,
-    "UpdateFirmware": _no_firmware,
+    "UpdateFirmware": files.update_firmware,
+    "GetLog": files.get_log,
     "SendLocalList": _send_list,
     "ClearCache": _clear_cache,
     "SetChargingProfile": profiles.set_profile,
@@ -297,6 +309,9 @@ _ROWS_16: dict[str, Row] = {
     "GetConfiguration": _get_configuration,
     "ChangeConfiguration": _change_configuration,
     "GetLocalListVersion": _list_version_16,
+    "GetDiagnostics": files.get_diagnostics,
+    "SignedUpdateFirmware": files.signed_update_firmware,
+    "ExtendedTriggerMessage": _trigger_extended,
 }
 _ROWS_2X: dict[str, Row] = {
     **_BOTH,

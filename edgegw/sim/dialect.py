@@ -45,12 +45,12 @@ class Dialect16:
     meter_action = "MeterValues"
     stop_action = "StopTransaction"
 
-    def boot(self, identity: str, reason: str) -> Payload:
+    def boot(self, identity: str, reason: str, firmware: str = "1.0") -> Payload:
         return {
             "chargePointVendor": VENDOR,
             "chargePointModel": MODEL,
             "chargePointSerialNumber": identity[:25],
-            "firmwareVersion": "1.0",
+            "firmwareVersion": firmware,
         }
 
     def status(self, connector: int, status: str, when: str) -> Payload:
@@ -116,15 +116,20 @@ class Dialect16:
 class Dialect2x:
     start_action = meter_action = stop_action = "TransactionEvent"
 
-    def boot(self, identity: str, reason: str) -> Payload:
-        known = {"PowerLoss": "PowerUp", "SoftReset": "ScheduledReset", "HardReset": "RemoteReset"}
+    def boot(self, identity: str, reason: str, firmware: str = "1.0") -> Payload:
+        known = {
+            "PowerLoss": "PowerUp",
+            "SoftReset": "ScheduledReset",
+            "HardReset": "RemoteReset",
+            "FirmwareUpdate": "FirmwareUpdate",
+        }
         return {
             "reason": known.get(reason, "PowerUp"),
             "chargingStation": {
                 "vendorName": VENDOR,
                 "model": MODEL,
                 "serialNumber": identity[:25],
-                "firmwareVersion": "1.0",
+                "firmwareVersion": firmware,
             },
         }
 

@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import logging
 from typing import Any
@@ -19,6 +20,11 @@ VERSIONS_OF_LIBRARY = (V201, V16)
 _MODULES = {V16: "ocpp.v16", V201: "ocpp.v201"}
 _LOG = logging.getLogger("edgegw.sim.ocpp")
 _LOG.setLevel(logging.CRITICAL + 1)
+
+
+def _without_default(kind: Any) -> list[dataclasses.Field[Any]]:
+    missing = dataclasses.MISSING
+    return [f for f in dataclasses.fields(kind) if f.default is missing and f.default_factory is missing]
 
 
 class Library:
@@ -40,7 +46,10 @@ class Library:
 
     def request(self, action: str, payload: Payload) -> Any:
         """The dataclass of a CALL. payload: wire names."""
-        return getattr(self._calls, action)(**self._convert.camel_to_snake_case(payload))
+        kind = getattr(self._calls, action)
+        given = self._convert.camel_to_snake_case(payload)
+        # Known of the package: some members that may be left out (requestId with Idle) have no default there.
+        return kind(**{field.name: None for field in _without_default(kind)} | given)
 
     def result(self, action: str, payload: Payload) -> Any:
         """The dataclass of a CALLRESULT. payload: wire names."""

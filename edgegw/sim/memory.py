@@ -1,4 +1,4 @@
-"""What a simulated charger keeps over a power loss: transactions, unsent messages, registers, settings.
+"""What a simulated charger keeps over a power loss: transactions, unsent messages, settings, firmware.
 
 Rules of this file:
 - One JSON file, replaced as a whole by rename after each change: kill -9 leaves the old or the new one.
@@ -48,6 +48,45 @@ class Queued(msgspec.Struct, kw_only=True):
     attempts: int = 0  # CALLERRORs got for it
 
 
+class Update(msgspec.Struct, kw_only=True):
+    """A firmware update that was ordered and is not over. request_id None: OCPP 1.6 without security."""
+
+    url: str
+    retrieve_at: float = 0.0  # wall clock
+    install_at: float = 0.0
+    request_id: int | None = None
+    attempts: int = 1
+    retry_interval_s: float = 0.0
+    certificate: str = ""
+    signature: str = ""
+    installed: bool = False  # only the boot into it is missing
+
+
+class LogUpload(msgspec.Struct, kw_only=True):
+    """An upload that was ordered and is not over. request_id None: 1.6 GetDiagnostics."""
+
+    url: str
+    kind: str
+    name: str
+    request_id: int | None = None
+    attempts: int = 1
+    retry_interval_s: float = 0.0
+
+
+class Notice(msgspec.Struct, kw_only=True):
+    """Something to tell the cloud that is no transaction message."""
+
+    action: str
+    payload: dict[str, Any]
+
+
+class Told(msgspec.Struct, kw_only=True):
+    """The last status of a kind of file work."""
+
+    status: str = "Idle"
+    request_id: int | None = None
+
+
 class Memory(msgspec.Struct, kw_only=True):
     boot: int = 0
     queue: list[Queued] = []
@@ -59,6 +98,14 @@ class Memory(msgspec.Struct, kw_only=True):
     profiles: list[Kept] = []
     list_version: int = 0
     local_list: list[dict[str, Any]] = []
+    firmware_version: str = "1.0"
+    firmware_sha256: str = ""  # of the file it came from
+    update: Update | None = None
+    update_told: Told = msgspec.field(default_factory=Told)
+    upload: LogUpload | None = None
+    upload_told: Told = msgspec.field(default_factory=Told)
+    uploads: int = 0  # made so far: no two logs have one name
+    notices: list[Notice] = []
 
 
 class MemoryFile:

@@ -12,6 +12,7 @@ import pytest
 from edgegw.sim.charger import SimCharger
 from edgegw.sim.cloud import SimCloud
 from edgegw.sim.habits import Habits
+from tests.sim.file_servers import FtpServer, Origin
 
 
 def _quick(**changes: Any) -> Habits:
@@ -57,3 +58,23 @@ def agreeing_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     asyncio.run(run())
     return directory
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """The folder that origin and ftp serve."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def origin(shelf: Path) -> AsyncIterator[Origin]:
+    async with Origin(shelf) as server:
+        yield server
+
+
+@pytest.fixture
+async def ftp(shelf: Path) -> AsyncIterator[FtpServer]:
+    async with FtpServer(shelf) as server:
+        yield server
