@@ -13,6 +13,8 @@ PYTEST_ARGS ?=
 STAMP := .venv/.ready-$(shell cat requirements-dev.lock pyproject.toml | sha256sum | cut -c 1-16)
 NPM_STAMP := tests/interop/node_modules/.package-lock.json
 INTEROP := $(if $(wildcard tests/interop/package.json),interop)
+# The real servers of tests/servers. The wrapper is a library, so no command tells whether it is there.
+SERVERS := nginx=nginx vsftpd=vsftpd sshd=openssh-server $(if $(wildcard /usr/lib/*/libnss_wrapper.so),,=libnss-wrapper)
 
 .PHONY: help setup check test interop demo bench simulate trace lock clean
 
@@ -30,7 +32,8 @@ check: setup ## format, lint, types, import contracts
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-test: setup $(INTEROP) ## all tests (node and npm are installed for the independent peers)
+test: setup $(INTEROP) ## all tests (node, npm and the real file servers are installed for the counterparts)
+	@sh tests/system_packages.sh test $(SERVERS)
 	.venv/bin/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
 interop: $(NPM_STAMP)

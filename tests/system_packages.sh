@@ -5,6 +5,7 @@
 #
 # A package is missing when its COMMAND is not found; an empty COMMAND means "install it".
 # Works as root or with a sudo that asks no password; otherwise says in one line what to run.
+# Tests want programs, not services: what is installed here is neither started nor enabled for the next boot.
 set -eu
 
 target=$1
@@ -35,10 +36,17 @@ else
 fi
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+stubs=$(mktemp -d)
+trap 'rm -rf "$log" "$stubs"' EXIT
+# The maintainer scripts find these first, so that no service is started or enabled. A policy-rc.d would
+# only keep them from starting now, and would be a file of the system that a kill leaves behind.
+for command in deb-systemd-helper deb-systemd-invoke invoke-rc.d update-rc.d; do
+    ln -s /bin/true "$stubs/$command"
+done
 install() {
     # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
+        -o "DPkg::Path=$stubs:/usr/sbin:/usr/bin:/sbin:/bin" \
         install --no-install-recommends $missing </dev/null >"$log" 2>&1
 }
 

@@ -177,7 +177,7 @@ def system_packages(*pairs: str, path: str, env: dict[str, str]) -> subprocess.C
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
     """A folder of commands that is all a fresh machine has; apt-get notes what it was asked."""
-    for name in ("sh", "env", "grep", "head", "mktemp", "rm"):
+    for name in ("sh", "env", "grep", "head", "ln", "mktemp", "rm"):
         (tmp_path / name).symlink_to(shutil.which(name) or name)
     (tmp_path / "apt-get").write_text(
         '#!/bin/sh\necho "$@" >>"$0.log"\n'
@@ -204,6 +204,21 @@ def test_what_is_missing_is_installed_after_one_update(machine: Path):
     assert "update" in update
     assert first == second
     assert first.endswith("install --no-install-recommends nodejs python3-venv")
+
+
+def test_what_is_installed_is_not_started(machine: Path):
+    """With the PATH that the packages' own scripts get, what starts and enables services does nothing."""
+    (machine / "apt-get").write_text(
+        '#!/bin/sh\nfor word in "$@"; do case $word in DPkg::Path=*) PATH=${word#*=} ;; esac; done\n'
+        'echo "$PATH" >"$0.path"\n'
+        "for name in deb-systemd-helper deb-systemd-invoke invoke-rc.d update-rc.d; do\n"
+        '    "$name" no-such-service start || exit 1\ndone\n'
+    )
+    done = system_packages("no-such-server=nginx", path=str(machine), env={})
+    assert (done.returncode, done.stderr) == (0, "")
+    stubs, system = (machine / "apt-get.path").read_text().strip().split(":", 1)
+    assert system == "/usr/sbin:/usr/bin:/sbin:/bin"
+    assert not Path(stubs).exists()
 
 
 def test_who_may_not_install_is_told_what_to_run_in_one_line(machine: Path):
