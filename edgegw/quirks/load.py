@@ -23,6 +23,7 @@ SHIPPED = Path(__file__).parent / "data"
 _NAME = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,63}")
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
+FileProtocol = Literal["HTTP", "HTTPS", "FTP", "FTPS", "SFTP"]  # OCPP 2.x FileTransferProtocols, 1.6 9.1
 Amps = Annotated[float, Field(gt=0, le=1000)]
 
 
@@ -77,6 +78,8 @@ class Flags(BaseModel):
     settle_s: Seconds | None = None
     reads_configuration: bool | None = None
     smart_charging: bool | None = None
+    file_protocols: Annotated[tuple[FileProtocol, ...], BeforeValidator(_as_tuple)] | None = None
+    local_firmware: bool | None = None
     note: str | None = None
 
 

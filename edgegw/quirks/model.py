@@ -33,6 +33,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     settle_s: float = 5.0  # after a boot, before the first CALL
     reads_configuration: bool = True
     smart_charging: bool = True  # False: there is no way to steer it
+    file_protocols: tuple[str, ...] = ()  # "HTTP", "FTP": what works, whatever it says itself; () ask it
+    local_firmware: bool = True  # False: takes firmware from its vendor's server only
     note: str = ""  # what a technician must do at the charger
 
 

@@ -1,0 +1,150 @@
+"""Firmware for chargers: fetched once, checked, and handed out by links of their own.
+
+Rules of this file:
+- Nothing is handed out that was not hashed, and nothing whose signature does not fit.
+- A signature or certificate that the box cannot read is the charger's to judge: it never blocks an update.
+- Work on one order is one task; the same order asked for again while it runs is the same work.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from edgegw.core.events import Instant
+from edgegw.core.files import FetchFirmware, FetchOutcome, FirmwareFetched, FirmwareNews
+from edgegw.files.addresses import AddressRefused, parse_location
+from edgegw.files.cache import FirmwareCache
+from edgegw.files.disk import CacheFault
+from edgegw.files.fetch import Fetcher, FetchFailed
+from edgegw.files.links import Doors, download_links
+from edgegw.files.manifest import CachedFile, HolderStatus
+from edgegw.runtime.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+_HOLDS: dict[str, HolderStatus] = {
+    "Sent": "offered",
+    "Downloading": "downloading",
+    "Downloaded": "downloaded",
+    "Installed": "installed",
+    "DownloadFailed": "failed",
+    "InstallationFailed": "failed",
+    "InstallVerificationFailed": "failed",
+    "InvalidSignature": "failed",
+}
+Tell = Callable[[str, FirmwareFetched], None]
+
+
+class FirmwareService:
+    def __init__(
+        self,
+        cache: FirmwareCache,
+        fetcher: Fetcher,
+        doors: Callable[[], Doors],
+        tell: Tell,
+        now: Callable[[], Instant],
+    ) -> None:
+        self.cache = cache
+        self.fetcher = fetcher
+        self._doors = doors
+        self._tell = tell
+        self._now = now
+        self._tasks = Tasks()
+        self._running: dict[str, str] = {}  # order -> charger
+        self._orders: dict[str, str] = {}  # order -> sha256 of what it was handed
+
+    async def close(self) -> None:
+        await self._tasks.cancel()
+
+    # --- the cloud's orders -----------------------------------------------------------------------
+
+    def fetch(self, charger: str, wish: FetchFirmware) -> None:
+        if wish.order in self._running:
+            return
+        self._running[wish.order] = charger
+        self._tasks.spawn(self._fetch(charger, wish), f"firmware for {charger}")
+
+    async def _fetch(self, charger: str, wish: FetchFirmware) -> None:
+        try:
+            answer = await self._outcome(charger, wish)
+        except CacheFault as fault:
+            answer = _no(wish, FetchOutcome.UNREACHABLE, str(fault))
+        finally:
+            self._running.pop(wish.order, None)
+        self._tell(charger, answer)
+
+    async def _outcome(self, charger: str, wish: FetchFirmware) -> FirmwareFetched:
+        why = await self._bad_certificate(wish)
+        if why:
+            return _no(wish, FetchOutcome.BAD_CERTIFICATE, f"the signing certificate is {why}")
+        try:
+            parse_location(wish.url)
+            file = await self.fetcher.fetch(wish.url)
+        except AddressRefused as refused:
+            return _no(wish, FetchOutcome.FORBIDDEN, refused.text)
+        except FetchFailed as failed:
+            forbidden = failed.kind == "forbidden"
+            return _no(wish, FetchOutcome.FORBIDDEN if forbidden else FetchOutcome.UNREACHABLE, failed.text)
+        path = await self.cache.open_verified(file.sha256)
+        if not await self._fits(file, path, wish):
+            self.cache.update(file.sha256, checked_at=0.0)  # the next one asks the origin for a better file
+            return _no(wish, FetchOutcome.BAD_SIGNATURE, f"{file.name} is not what was signed")
+        links = await self.link(charger, file.sha256, wish.order, wish.needed_until)
+        return FirmwareFetched(order=wish.order, outcome=FetchOutcome.READY, urls=links)
+
+    async def _bad_certificate(self, wish: FetchFirmware) -> str:
+        if not wish.certificate:
+            return ""
+        from edgegw.files.signature import check_certificate
+
+        now = self._now()
+        return await self.cache.disk.run(
+            check_certificate, wish.certificate, now.wall if now.trusted else None
+        )
+
+    async def _fits(self, file: CachedFile, path: Path, wish: FetchFirmware) -> bool:
+        """Whether the file is what was signed, as far as the box can tell."""
+        if not (wish.certificate and wish.signature):
+            return True
+        from edgegw.files.signature import Verdict, check_signature
+
+        verdict = await self.cache.disk.run(check_signature, path, wish.certificate, wish.signature)
+        if verdict is Verdict.BAD:
+            return False
+        known = "verified" if verdict is Verdict.VERIFIED else "not_understood"
+        if verdict is not Verdict.NONE and file.signature != known:
+            self.cache.update(file.sha256, signature=known)
+        return True
+
+    async def link(self, charger: str, sha256: str, order: str, needed_until: float) -> tuple[str, ...]:
+        """Links to a cached file for one charger, one per protocol. Raises CacheFault."""
+        grant = await self.cache.grant(charger, sha256, order=order, expires_at=needed_until)
+        self._orders[order] = sha256
+        return download_links(self._doors(), grant.token, grant.name)
+
+    # --- what chargers make of it -----------------------------------------------------------------
+
+    def news(self, charger: str, news: FirmwareNews) -> None:
+        self._tasks.spawn(self._news(charger, news), f"firmware news of {charger}")
+
+    async def _news(self, charger: str, news: FirmwareNews) -> None:
+        try:
+            sha256 = self._orders.get(news.order) or self._granted(news.order)
+            holds = _HOLDS.get(news.status)
+            if sha256 is not None and holds is not None and sha256 in self.cache.files:
+                await self.cache.note(charger, sha256, holds)
+            if news.ended:
+                self._orders.pop(news.order, None)
+                await self.cache.revoke(news.order)
+        except CacheFault as fault:
+            log.error("firmware of %s: %s", charger, fault)
+
+    def _granted(self, order: str) -> str | None:
+        """After a restart the manifest knows."""
+        return next((g.sha256 for g in self.cache.grants.values() if g.order == order), None)
+
+
+def _no(wish: FetchFirmware, outcome: FetchOutcome, why: str) -> FirmwareFetched:
+    return FirmwareFetched(order=wish.order, outcome=outcome, why=why)

@@ -1,0 +1,114 @@
+"""The way on over FTP: STOR, into a folder or under a name.
+
+Rules of this file:
+- Control and data connection go to the one address that was checked, whatever PASV answers.
+- A path is relative to where the log-in leads, as RFC 1738 has it. OCPP 1.6 calls the address of
+  diagnostics a directory: a path that is a folder over there gets the charger's own file name, with or
+  without a slash.
+- Only the server's "226" tells that the file is whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import closing
+from typing import Final
+
+import aioftp
+
+from edgegw.files.addresses import Location, decoded
+from edgegw.files.disk import Disk
+from edgegw.files.parcel import ForwardSettings, Parcel, Unwanted
+from edgegw.files.source import Retry, socket_words
+
+ANONYMOUS: Final = ("anonymous", "edgegw@")
+# The library's answers to nonsense from a server.
+_GARBLED = (EOFError, ValueError, IndexError, AttributeError, asyncio.LimitOverrunError)
+
+# It writes user names and paths at DEBUG.
+logging.getLogger("aioftp.client").setLevel(logging.WARNING)
+
+
+class _PinnedClient(aioftp.Client):
+    """Opens every connection to one address, and closes what the library leaves open after an error."""
+
+    def __init__(self, address: str, settings: ForwardSettings) -> None:
+        super().__init__(
+            socket_timeout=settings.stall_timeout_s, connection_timeout=settings.connect_timeout_s
+        )
+        self._address = address
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def _open_connection(
+        self, host: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async with asyncio.timeout(self.connection_timeout):
+            reader, writer = await asyncio.open_connection(self._address, port)
+        self._writers.append(writer)
+        return reader, writer
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+class FtpSender:
+    def __init__(self, settings: ForwardSettings, disk: Disk) -> None:
+        self._settings = settings
+
+    async def __call__(self, location: Location, addresses: list[str], parcel: Parcel) -> None:
+        """See `parcel.Sender`."""
+        try:
+            with closing(await self._connect(location, addresses)) as client:
+                user, password = (location.username, location.password) if location.username else ANONYMOUS
+                await client.login(user, password)
+                await self._store(client, await _place(client, location, parcel.name), parcel)
+        except aioftp.StatusCodeError as error:
+            code = str(error.received_codes[-1])[:3]
+            if code.startswith("5") and code not in ("500", "552"):  # 552: its disk may be emptied
+                raise Unwanted(f"the other side answers {code}") from None
+            raise Retry(f"the other side answers {code}") from None
+        except (OSError, aioftp.AIOFTPException, *_GARBLED) as error:
+            raise Retry(f"{location.host}: {_words(error)}") from None
+
+    async def _connect(self, location: Location, addresses: list[str]) -> _PinnedClient:
+        for address in addresses[:-1]:
+            try:
+                return await self._connect_to(location, address)
+            except (OSError, aioftp.AIOFTPException, *_GARBLED):
+                continue  # the last one's failure is the one that is told
+        return await self._connect_to(location, addresses[-1])
+
+    async def _connect_to(self, location: Location, address: str) -> _PinnedClient:
+        client = _PinnedClient(address, self._settings)
+        try:
+            await client.connect(location.host, location.port)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    async def _store(self, client: aioftp.Client, path: str, parcel: Parcel) -> None:
+        stall_s = self._settings.stall_timeout_s
+        stream = await client.get_stream(f"STOR {path}", "1xx")
+        async with asyncio.timeout(stall_s) as patience:
+            async for block in parcel.blocks(patience, stall_s):
+                await stream.write(block)
+            await stream.finish()
+
+
+async def _place(client: aioftp.Client, location: Location, name: str) -> str:
+    """What STOR is given, after going into the folder where the path is one."""
+    path = decoded(location.path.partition("?")[0].removeprefix("/"))
+    if not path:
+        return name
+    try:
+        await client.command(f"CWD {path}", "2xx")
+    except aioftp.StatusCodeError:
+        return path + name if path.endswith("/") else path
+    return name
+
+
+def _words(error: BaseException) -> str:
+    return socket_words(error) if isinstance(error, OSError) else "an answer that cannot be read"

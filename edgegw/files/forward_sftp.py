@@ -1,0 +1,131 @@
+"""The way on over SSH.
+
+Rules of this file:
+- Without a known_hosts file nothing is sent: a server that anybody can play gets no diagnostics.
+- The connection is made to the address that was checked; the host key is looked up by the name in the URL.
+- Passwords of the URL only: no keys, agents or settings of the user the gateway runs as.
+- A path is absolute, `/~/` at its start makes it relative to where the log-in leads. A path that is a
+  folder over there gets the charger's own file name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from pathlib import Path
+from typing import Protocol, cast
+
+import asyncssh
+
+from edgegw.files.addresses import Location, decoded
+from edgegw.files.disk import Disk
+from edgegw.files.parcel import ForwardSettings, Parcel, Unwanted
+from edgegw.files.source import Retry, socket_words
+
+# It writes host, user and path of every connection at INFO.
+logging.getLogger("asyncssh").setLevel(logging.WARNING)
+
+_NO = (asyncssh.SFTPPermissionDenied, asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
+
+
+class _SftpFile(Protocol):
+    """An asyncssh.SFTPClientFile that was opened for bytes."""
+
+    async def write(self, data: bytes, offset: int) -> int: ...
+    async def close(self) -> None: ...
+
+
+class SftpSender:
+    def __init__(self, settings: ForwardSettings, disk: Disk) -> None:
+        self._settings = settings
+        self._disk = disk
+
+    async def __call__(self, location: Location, addresses: list[str], parcel: Parcel) -> None:
+        """See `parcel.Sender`."""
+        known_hosts = self._settings.known_hosts
+        if known_hosts is None:
+            raise Unwanted("sftp needs a known_hosts file; name one in the configuration")
+        if not await self._disk.run(known_hosts.is_file):
+            raise Unwanted(f"{known_hosts.name}, which tells the keys of servers, is not there")
+        try:
+            await self._send(location, addresses, parcel, known_hosts)
+        except asyncssh.HostKeyNotVerifiable:
+            raise Unwanted(f"the key of {location.host} is not in {known_hosts.name}: add it there") from None
+        except asyncssh.PermissionDenied:
+            raise Unwanted("the other side refuses the log-in") from None
+        except _NO:
+            raise Unwanted("the other side does not let this user write there") from None
+        except (asyncssh.Error, OSError, ValueError) as error:
+            raise Retry(f"{location.host}: {_words(error)}") from None
+
+    async def _send(
+        self, location: Location, addresses: list[str], parcel: Parcel, known_hosts: Path
+    ) -> None:
+        connected = await self._connect(addresses, location.port)
+        try:
+            connection = await asyncssh.connect(
+                location.host,
+                location.port,
+                sock=connected,
+                known_hosts=str(known_hosts),
+                username=location.username or "anonymous",
+                password=location.password,
+                client_keys=None,
+                agent_path=None,
+                config=None,
+                gss_host=None,
+                preferred_auth=("password", "keyboard-interactive"),
+                login_timeout=self._settings.connect_timeout_s,
+                connect_timeout=self._settings.connect_timeout_s * 2,
+            )
+        except BaseException:
+            connected.close()
+            raise
+        async with connection, connection.start_sftp_client() as sftp:
+            await self._put(sftp, location, parcel)
+
+    async def _put(self, sftp: asyncssh.SFTPClient, location: Location, parcel: Parcel) -> None:
+        stall_s = self._settings.stall_timeout_s
+        position = 0
+        async with asyncio.timeout(stall_s) as patience:
+            file = cast(_SftpFile, await sftp.open(await _place(sftp, location, parcel.name), "wb"))
+            async for block in parcel.blocks(patience, stall_s):
+                await file.write(block, position)
+                position += len(block)
+            await file.close()
+
+    async def _connect(self, addresses: list[str], port: int) -> socket.socket:
+        for address in addresses[:-1]:
+            try:
+                return await self._connect_to(address, port)
+            except OSError:
+                continue  # the last one's failure is the one that is told
+        return await self._connect_to(addresses[-1], port)
+
+    async def _connect_to(self, address: str, port: int) -> socket.socket:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        connecting = socket.socket(family, socket.SOCK_STREAM)
+        connecting.setblocking(False)
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                await asyncio.get_running_loop().sock_connect(connecting, (address, port))
+        except BaseException:
+            connecting.close()
+            raise
+        return connecting
+
+
+async def _place(sftp: asyncssh.SFTPClient, location: Location, name: str) -> str:
+    path = decoded(location.path.partition("?")[0])
+    if path.startswith("/~/"):
+        path = path.removeprefix("/~/") or "."
+    if path.endswith("/"):
+        return path + name
+    return f"{path}/{name}" if await sftp.isdir(path) else path
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return socket_words(error)
+    return type(error).__name__ if isinstance(error, asyncssh.Error) else "settings that cannot be used"

@@ -1,0 +1,295 @@
+"""The file service of the box: cache, doors, uploads and the way on, started and stopped together.
+
+`perform` is what the runtime calls; everything else is for people, the own station and rollouts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgegw.core.events import Instant
+from edgegw.core.files import (
+    FetchFirmware,
+    FileEffect,
+    FirmwareFetched,
+    FirmwareNews,
+    OpenUpload,
+    UploadForwarded,
+    UploadOpened,
+)
+from edgegw.errors import EdgegwError
+from edgegw.files.addresses import AddressGuard
+from edgegw.files.cache import FirmwareCache
+from edgegw.files.doors import Doorkeeper, DoorSettings, Transfer
+from edgegw.files.download import FetchProgress
+from edgegw.files.fetch import Fetcher
+from edgegw.files.firmware_service import FirmwareService
+from edgegw.files.forwarding import Forwarder, ForwardSettings
+from edgegw.files.http_server import FileServer
+from edgegw.files.links import Doors
+from edgegw.files.manifest import CachedFile
+from edgegw.files.publishing import SitePublisher
+from edgegw.files.source import FetchSettings
+from edgegw.files.upload_index import UploadSlot
+from edgegw.files.upload_service import UploadService
+from edgegw.files.uploads import UploadStore
+
+if TYPE_CHECKING:
+    from edgegw.files.ftp_server import FtpServer
+
+INCOMING = "incoming"
+LINK_LIFETIME_S = 14 * 86_400.0  # of a rollout's link: a charger that waits for its window
+
+FileAnswer = FirmwareFetched | UploadOpened | UploadForwarded
+Chooser = Callable[[str, Sequence[str]], str | None]
+
+
+class NoLink(EdgegwError):
+    """The charger knows none of the protocols that are served here."""
+
+
+class HouseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """From the site file."""
+
+    directory: Path
+    cache_bytes: int
+    fetch: FetchSettings
+    doors: DoorSettings
+    forward: ForwardSettings
+    inward: tuple[str, ...] = ()
+    upload_hosts: tuple[str, ...] = ()
+    largest_upload_bytes: int
+    uploads_per_charger_bytes: int
+    uploads_total_bytes: int
+    upload_keep_s: float
+    web: tuple[str, int]
+    web_url: str = ""  # what chargers dial, when it is not where the box listens
+    ftp: tuple[str, int] | None = None
+    ftp_host: str = ""
+    ftp_ports: tuple[int, int] = (0, 0)
+
+
+class FileHouse:
+    """`await FileHouse.open(...)`, then `start` before chargers come, `stop` when they are gone."""
+
+    def __init__(
+        self,
+        settings: HouseSettings,
+        cache: FirmwareCache,
+        uploads: UploadStore,
+        tell: Callable[[str, FileAnswer], None],
+        choose: Chooser,
+        now: Callable[[], Instant],
+    ) -> None:
+        """`tell` takes answers to a charger's session; `choose` picks of some links one for a charger."""
+        guard = AddressGuard(settings.inward)
+        self.doors = Doors(web="")
+        self.publisher: SitePublisher
+        self._settings = settings
+        self._cache = cache
+        self._store = uploads
+        self._choose = choose
+        self._now = now
+        self._fetcher = Fetcher(cache, guard, settings.fetch, self._wall)
+        self._keeper = Doorkeeper(settings.doors, self._wall)
+        self._web = FileServer(cache, uploads, settings.doors, self._wall, self._keeper)
+        self._ftp: FtpServer | None = None
+        self._forwarder = Forwarder(
+            uploads, guard, settings.forward, self._forwarded, self._wall, allowed=self._may_go_to
+        )
+        self._firmware = FirmwareService(cache, self._fetcher, self._doors, tell, now)
+        self._uploads = UploadService(uploads, self._forwarder, self._may_go_to, self._doors, tell, now)
+        self.publisher = SitePublisher(cache, self._fetcher, self._doors, lambda: self.transfers, self._wall)
+
+    @classmethod
+    async def open(
+        cls,
+        settings: HouseSettings,
+        tell: Callable[[str, FileAnswer], None],
+        choose: Chooser,
+        now: Callable[[], Instant],
+    ) -> FileHouse:
+        """Read what is there. Raises EdgegwError or OSError when the folder cannot be used."""
+
+        def wall() -> float:
+            return now().wall
+
+        def sweep() -> None:
+            """What a person was adding when the box stopped was never whole."""
+            incoming = settings.directory / INCOMING
+            incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for left in incoming.iterdir():
+                left.unlink()
+
+        cache = await FirmwareCache.open(settings.directory, quota_bytes=settings.cache_bytes, wall=wall)
+        await cache.disk.run(sweep)
+        uploads = await UploadStore.open(
+            settings.directory / "uploads",
+            file_bytes_max=settings.largest_upload_bytes,
+            charger_quota_bytes=settings.uploads_per_charger_bytes,
+            total_quota_bytes=settings.uploads_total_bytes,
+            keep_s=settings.upload_keep_s,
+            wall=wall,
+        )
+        return cls(settings, cache, uploads, tell, choose, now)
+
+    # --- start and stop ---------------------------------------------------------------------------
+
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        """Open the doors. Raises OSError when an address is taken."""
+        settings = self._settings
+        host, port = await self._web.start(*settings.web, tls)
+        scheme = "http" if tls is None else "https"
+        web = settings.web_url or f"{scheme}://{join_host_port(host, port)}"
+        ftp = await self._start_ftp() if settings.ftp is not None else ""
+        self.doors = Doors(web=web, ftp=ftp)
+        self._forwarder.start()
+
+    async def _start_ftp(self) -> str:
+        from edgegw.files.ftp_server import FtpServer  # a box without FTP does not load it
+
+        settings = self._settings
+        assert settings.ftp is not None
+        first, last = settings.ftp_ports
+        public = settings.ftp_host if is_ipv4(settings.ftp_host) else ""
+        self._ftp = FtpServer(
+            self._cache,
+            self._store,
+            self._keeper,
+            self._wall,
+            passive_ports=range(first, last + 1),
+            public_ipv4=public,
+        )
+        host, port = await self._ftp.start(*settings.ftp)
+        return f"ftp://{join_host_port(settings.ftp_host or host, port)}"
+
+    async def stop(self) -> None:
+        """Doors first; what is half fetched or half sent goes on after the next start."""
+        await self._web.stop()
+        if self._ftp is not None:
+            await self._ftp.stop()
+        await self._firmware.close()
+        await self._uploads.close()
+        await self._forwarder.stop()
+        await self._fetcher.close()
+        await self._store.close()
+        await self._cache.close()
+        self._keeper.close()
+
+    # --- what chargers' decisions want --------------------------------------------------------------
+
+    def perform(self, identity: str, effect: FileEffect) -> None:
+        """A `runtime.ports.FilesPort`."""
+        if isinstance(effect, FetchFirmware):
+            self._firmware.fetch(identity, effect)
+        elif isinstance(effect, FirmwareNews):
+            self._firmware.news(identity, effect)
+        elif isinstance(effect, OpenUpload):
+            self._uploads.open(identity, effect)
+        else:
+            self._uploads.news(identity, effect)
+
+    def cloud_is_back(self) -> None:
+        self._forwarder.wake()
+
+    def _forwarded(self, slot: UploadSlot, ok: bool, why: str) -> None:
+        self._uploads.forwarded(slot, ok, why)
+
+    def _may_go_to(self, host: str) -> bool:
+        """No list: any host. What the host's name leads to is checked when something is sent to it."""
+        allowed = self._settings.upload_hosts
+        return not allowed or any(host_fits(host, pattern) for pattern in allowed)
+
+    # --- for rollouts and people --------------------------------------------------------------------
+
+    async def link(self, identity: str, sha256: str, order: str) -> str:
+        """The link to a cached file that this charger can use. Raises EdgegwError."""
+        until = self._wall() + LINK_LIFETIME_S
+        return self._chosen(identity, await self._firmware.link(identity, sha256, order, until))
+
+    async def place(self, identity: str, order: str, kind: str) -> str:
+        """An address for one upload that stays on site. Raises EdgegwError."""
+        return self._chosen(identity, await self._uploads.place(identity, order, kind))
+
+    def _chosen(self, identity: str, links: Sequence[str]) -> str:
+        link = self._choose(identity, links)
+        if link is None:
+            served = ", ".join(self.doors.protocols)
+            raise NoLink(f"{identity} knows none of the protocols that are served here ({served})")
+        return link
+
+    @property
+    def files(self) -> Mapping[str, CachedFile]:
+        return self._cache.files
+
+    @property
+    def fetching(self) -> Sequence[FetchProgress]:
+        return self._fetcher.progress
+
+    @property
+    def transfers(self) -> Iterable[Transfer]:
+        return tuple(self._keeper.transfers)
+
+    @property
+    def slots(self) -> Mapping[str, UploadSlot]:
+        return self._store.slots
+
+    @property
+    def receiving(self) -> Path:
+        return self._settings.directory / INCOMING
+
+    @property
+    def file_bytes_max(self) -> int:
+        return self._settings.fetch.file_bytes_max
+
+    async def make_room(self, size_bytes: int) -> None:
+        await self._cache.make_room(size_bytes)
+
+    async def add_local(
+        self, source: Path, *, name: str, vendor: str, model: str, version: str
+    ) -> CachedFile:
+        return await self._cache.add_local(source, name=name, vendor=vendor, model=model, version=version)
+
+    async def remove(self, sha256: str) -> bool:
+        return await self._cache.remove(sha256)
+
+    def path_of(self, order: str) -> Path | None:
+        return self._store.path_of(order)
+
+    async def discard(self, order: str) -> None:
+        await self._store.discard(order)
+
+    def _doors(self) -> Doors:
+        return self.doors
+
+    def _wall(self) -> float:
+        return self._now().wall
+
+
+def host_fits(host: str, pattern: str) -> bool:
+    """`pattern`: a host name, "*.example.com" for all below it, an address or a network."""
+    host, pattern = host.casefold().removesuffix("."), pattern.casefold().removesuffix(".")
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:])
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(pattern, strict=False)
+    except ValueError:
+        return host == pattern
+
+
+def is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def join_host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

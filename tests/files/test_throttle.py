@@ -1,0 +1,78 @@
+"""One rate for all, shared fairly, with a clock that is set by hand."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from edgegw.files.throttle import BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, Bucket, Throttle
+
+
+class Clock:
+    """Sleeping moves it; every sleep is noted."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, wait_s: float) -> None:
+        self.slept.append(wait_s)
+        self.now += wait_s
+
+
+def test_what_was_saved_up_goes_at_once_and_the_rest_at_the_rate():
+    bucket = Bucket(1000)
+    assert bucket.reserve(250, 0.0) == 0.0  # a quarter of a second is saved up
+    assert bucket.reserve(500, 0.0) == pytest.approx(0.5)
+    assert bucket.reserve(500, 0.0) == pytest.approx(1.0)  # who comes later waits longer
+    assert bucket.reserve(0, 1.0) == 0.0
+
+
+def test_an_idle_door_saves_up_no_more_than_its_burst():
+    bucket = Bucket(1000)
+    assert bucket.reserve(250, 0.0) == 0.0
+    assert bucket.reserve(1250, 3600.0) == pytest.approx(1.0)
+
+
+def test_a_clock_that_steps_back_gives_nothing():
+    bucket = Bucket(1000)
+    bucket.reserve(250, 50.0)
+    assert bucket.reserve(100, 10.0) == pytest.approx(0.1)
+
+
+def test_no_rate_is_no_limit():
+    assert Bucket(0).reserve(10**12, 0.0) == 0.0
+    assert Throttle(0).block_bytes == BLOCK_BYTES_MAX
+
+
+def test_blocks_get_smaller_with_the_rate():
+    assert Throttle(1000).block_bytes == BLOCK_BYTES_MIN
+    assert Throttle(320_000).block_bytes == 20_000
+    assert Throttle(10**9).block_bytes == BLOCK_BYTES_MAX
+
+
+async def test_the_sum_of_all_transfers_keeps_the_rate():
+    clock = Clock()
+    throttle = Throttle(10_000, clock, clock.sleep)
+    for _ in range(20):
+        await throttle.take(1000)
+    assert clock.now - 100.0 == pytest.approx((20_000 - 2500) / 10_000)
+
+
+async def test_who_is_cancelled_while_waiting_has_used_nothing():
+    clock = Clock()
+
+    async def forever(wait_s: float) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    throttle = Throttle(1000, clock, forever)
+    waiting = asyncio.create_task(throttle.take(100_000))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await throttle.take(250)  # would wait for ever if the other's bytes still counted
