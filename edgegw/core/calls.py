@@ -153,6 +153,10 @@ class CallQueue:
     def withdraw(self, out: Outgoing) -> None:
         self.waiting.remove(out)
 
+    def withdraw_all(self, purpose: str) -> None:
+        """What waits for this purpose of the box is not wanted any more; what was sent, was sent."""
+        self.waiting = [out for out in self.waiting if out.purpose != purpose or out.origin is Origin.RELAY]
+
     def lost(self) -> list[Outgoing]:
         """The leg is gone: everything that was on it or waited for it, in order of importance."""
         self.ready = False

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgegw.core import box_calls, downlink, owned_profiles, replay, signed, steering, uplink
+from edgegw.core import (
+    box_calls,
+    diagnostics,
+    downlink,
+    firmware,
+    owned_profiles,
+    replay,
+    reports,
+    signed,
+    steering,
+    uplink,
+)
 from edgegw.core.calls import NEVER
 from edgegw.core.effects import CloseCharger, Effect
 from edgegw.core.events import (
@@ -28,6 +39,7 @@ from edgegw.core.events import (
     RowsReleased,
     Woke,
 )
+from edgegw.core.files import FirmwareFetched, LogOrdered, UpdateOrdered, UploadForwarded, UploadOpened
 from edgegw.core.records import ChargerRecovery
 from edgegw.core.site import Site
 from edgegw.core.state import ChargerState
@@ -65,7 +77,7 @@ class Charger:
     def wake_at(self) -> float:
         """When `Woke` is due at the latest (mono); infinity when nothing is pending."""
         state = self.state
-        soonest = min(state.to_cloud.wake_at(), state.to_charger.wake_at())
+        soonest = min(state.to_cloud.wake_at(), state.to_charger.wake_at(), state.files.wake_at())
         if state.cloud_up and state.boot_at:
             soonest = min(soonest, state.boot_at)
         if state.cloud_up and state.replay_retry_at and state.replay_retry_at < soonest and len(state.outbox):
@@ -93,6 +105,7 @@ def _charger_connected(state: ChargerState, event: ChargerConnected, now: Instan
     if not state.outbox.has_transactions:  # a stored message may need its pair after any outage
         effects += state.transactions.forget_old_pairs(now)
     effects += downlink.advance(state, now) + uplink.advance(state, now)
+    effects += firmware.on_connected(state, now) + diagnostics.on_connected(state, now)
     return effects + steering.on_connected(state, now) if state.power.balanced else effects
 
 
@@ -101,6 +114,8 @@ def _charger_lost(state: ChargerState, event: ChargerLost, now: Instant) -> list
     effects = downlink.on_lost(state, now)
     # Its unanswered messages are still its own: it sends them again when it is back.
     state.to_cloud.waiting.clear()
+    if state.reports.unsaved:
+        effects += reports.keep(state, now, leaving=True)
     return effects + steering.on_lost(state, now) if state.power.balanced else effects
 
 
@@ -110,7 +125,12 @@ def _charger_spoke(state: ChargerState, event: ChargerSpoke, now: Instant) -> li
     kind = type(frame)
     if kind is Call:
         call = signed.plain(state.version, frame)  # type: ignore[arg-type]
+        is_report = call.action in reports.ACTIONS and reports.is_new(state, call)
         effects = uplink.on_call(state, call, now)
+        if is_report:
+            effects += reports.heard(state, call, now)
+        elif state.reports.unsaved:
+            effects += reports.keep(state, now)
         return effects + steering.heard(state, call, now) if state.power.balanced else effects
     if kind is CallResult or kind is CallError:
         return downlink.on_answer(state, frame, now)  # type: ignore[arg-type]
@@ -156,6 +176,7 @@ def _cloud_spoke(state: ChargerState, event: CloudSpoke, now: Instant) -> list[E
 
 def _woke(state: ChargerState, event: Woke, now: Instant) -> list[Effect]:
     effects = uplink.on_deadline(state, now) + downlink.on_deadline(state, now)
+    effects += firmware.on_deadline(state, now) + diagnostics.on_deadline(state, now)
     if state.boot_at and state.boot_at <= now.mono:
         effects += replay.boot_for_charger(state, now)
     if state.replay_retry_at and state.replay_retry_at <= now.mono:
@@ -200,4 +221,9 @@ _HANDLERS: dict[type, Callable[[ChargerState, Any, Instant], list[Effect]]] = {
     RowsReleased: _rows_released,
     CallRequested: _call_requested,
     LimitsGranted: _limits_granted,
+    FirmwareFetched: firmware.on_fetched,
+    UpdateOrdered: firmware.on_ordered,
+    UploadOpened: diagnostics.on_opened,
+    UploadForwarded: diagnostics.on_forwarded,
+    LogOrdered: diagnostics.on_ordered,
 }

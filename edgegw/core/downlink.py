@@ -9,6 +9,9 @@ from __future__ import annotations
 from edgegw.core import (
     actuation,
     box_calls,
+    diagnostics,
+    file_links,
+    firmware,
     forwarding,
     guard,
     late_refusal,
@@ -40,6 +43,10 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
         owned = owned_profiles.on_cloud_call(state, reading, now)
         if owned is not None:
             return owned
+    if up is Up.FILES and reading is call:
+        moved = _FILES[call.action](state, call, now)
+        if moved is not None:
+            return moved
     data, purpose = call.raw, ""
     if up is Up.GUARD and guard.moves(reading):
         # What is signed cannot be rewritten, so it cannot be adopted.
@@ -85,7 +92,9 @@ def on_answer(state: ChargerState, frame: CallResult | CallError, now: Instant) 
     effects: list[Effect]
     if out.origin is Origin.RELAY:
         effects = [SendCloud(_for_cloud(state, out, frame))]
-        if out.purpose:
+        if _is_about_files(out):
+            effects += _file_answer(state, out, frame, now)
+        elif out.purpose:
             effects += _adopt(state, out, frame)
         if state.power.starts:
             effects = [*owned_profiles.on_charger_answer(state, out.call, frame, now), *effects]
@@ -93,6 +102,8 @@ def on_answer(state: ChargerState, frame: CallResult | CallError, now: Instant) 
         effects = [_finished(out, frame), *_disturbed(state, out, now)]
     elif out.purpose.startswith(actuation.PURPOSE):
         effects = steering.on_answer(state, out, frame, now)
+    elif _is_about_files(out):
+        effects = _file_answer(state, out, frame, now)
     else:
         effects = late_refusal.on_answer(state, out, frame, now)
     if isinstance(frame, CallResult):
@@ -114,7 +125,32 @@ def _for_cloud(state: ChargerState, out: Outgoing, frame: CallResult | CallError
     ):
         # The charger has nothing queued because we have it (2.x E14).
         data = tokens.with_member(data, "messagesInQueue", b"true")
-    return data
+    if out.purpose.startswith(firmware.PURPOSE):
+        return firmware.mask(state, out.purpose, frame, data)
+    return diagnostics.mask(state, out.purpose, frame, data) if _is_about_files(out) else data
+
+
+_FILES = dict.fromkeys(firmware.ACTIONS, firmware.on_cloud_call) | dict.fromkeys(
+    diagnostics.ACTIONS, diagnostics.on_cloud_call
+)
+
+
+def _is_about_files(out: Outgoing) -> bool:
+    return (
+        out.purpose.startswith((firmware.PURPOSE, diagnostics.PURPOSE)) or out.purpose == file_links.PURPOSE
+    )
+
+
+def _file_answer(
+    state: ChargerState, out: Outgoing, frame: CallResult | CallError | None, now: Instant
+) -> list[Effect]:
+    """The charger answered a CALL about a file (None: not in time)."""
+    if out.purpose == file_links.PURPOSE:
+        learned = file_links.learn_protocols(state, frame.payload) if isinstance(frame, CallResult) else []
+        return [*learned, *firmware.protocols_told(state, now)]
+    if out.purpose.startswith(firmware.PURPOSE):
+        return firmware.on_answer(state, out.purpose, frame, now)
+    return diagnostics.on_answer(state, out.purpose, frame, now)
 
 
 def _adopt(state: ChargerState, out: Outgoing, frame: CallResult | CallError) -> list[Effect]:
@@ -164,6 +200,8 @@ def on_deadline(state: ChargerState, now: Instant) -> list[Effect]:
         effects += _disturbed(state, out, now)
     elif out.purpose.startswith(actuation.PURPOSE):
         effects += steering.on_answer(state, out, None, now)
+    elif _is_about_files(out) and out.origin is Origin.GATEWAY:
+        effects += _file_answer(state, out, None, now)  # a late answer to the cloud still counts
     elif out.origin is Origin.GATEWAY:
         effects += late_refusal.on_answer(state, out, None, now)
     if out.origin is not Origin.RELAY:
@@ -179,10 +217,11 @@ def on_lost(state: ChargerState, now: Instant) -> list[Effect]:
         if out.origin is Origin.API:
             effects.append(box_calls.finished(out.ticket, CallOutcome.GONE))
             effects += _disturbed(state, out, now) if out is sent else []
-    return effects
+    return effects + firmware.on_lost(state) + diagnostics.on_lost(state)
 
 
 def on_cloud_lost(state: ChargerState, now: Instant) -> list[Effect]:
     """What the cloud asked and the charger has not heard yet is void: a later leg knows no such id."""
     state.to_charger.disown()
-    return owned_profiles.on_cloud_lost(state, now) if state.power.balanced else []
+    effects = firmware.on_cloud_lost(state, now) + diagnostics.on_cloud_lost(state)
+    return effects + (owned_profiles.on_cloud_lost(state, now) if state.power.balanced else [])

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from edgegw.core.files import FileEffect
 from edgegw.core.records import Append, Discard, SaveDocument, SaveTransaction, Settle
 
 
@@ -95,4 +96,5 @@ Effect = (
     | CallFinished
     | CredentialsChanged
     | Noticed
+    | FileEffect
 )

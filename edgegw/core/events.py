@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from edgegw.balance.model import Binding
+from edgegw.core.files import FileEvent
 from edgegw.core.records import JournalRow
 from edgegw.wire.frames import Frame
 from edgegw.wire.versions import Version
@@ -114,4 +115,5 @@ Event = (
     | CallRequested
     | RowsReleased
     | LimitsGranted
+    | FileEvent
 )

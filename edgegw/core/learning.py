@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgegw.core import guard, local_csms
+from edgegw.core import file_links, guard, local_csms
 from edgegw.core.authorization import token_1x, token_2x
 from edgegw.core.effects import CredentialsChanged, Effect, Noticed
 from edgegw.core.events import Instant
@@ -119,6 +119,8 @@ def from_charger_answer(
         return [*state.authorization.cleared()]
     if call.action in ("ChangeConfiguration", "SetVariables"):
         return _configured(state, call, answer)
+    if call.action in ("GetConfiguration", "GetVariables"):
+        return file_links.learn_protocols(state, answer)
     if call.action in ("RemoteStartTransaction", "RequestStartTransaction") and accepted:
         return _remote_start(state, call, now)
     return []

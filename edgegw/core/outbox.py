@@ -59,6 +59,10 @@ class Outbox:
     def has_states(self) -> bool:
         return any(row.lane <= Lane.STATUS for row in self._early[:2])
 
+    def has_early(self, action: str) -> bool:
+        """Does an earlier message of this kind still wait? The later one would be taken for the older."""
+        return any(row.action == action for row in self._early)
+
     @property
     def boot(self) -> JournalRow | None:
         return self._early[0] if self._early and self._early[0].lane is Lane.BOOT else None

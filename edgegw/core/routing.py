@@ -27,6 +27,7 @@ class Up(Enum):
     REWRITE = "forward; a local transaction id becomes the cloud's, and back; learn from the answer"
     AUTHORIZE = "forward, or answer from the lists, as [authorization] mode says"
     OWN = "answered from the box's own store of profiles for a balanced charger; relayed for any other"
+    FILES = "with [files]: the address becomes one of the box, which has the file or takes it; else relayed"
     GUARD = "may move the charger to another CSMS: refuse or adopt, as [cloud] moves says"
 
 
@@ -85,10 +86,11 @@ FROM_CHARGER: dict[str, FromCharger] = {
     "StatusNotification": FromCharger(up=Up.WATCH, keep=Lane.STATUS, newest=Newest.PER_CONNECTOR),
     "SecurityEventNotification": FromCharger(keep=Lane.NOTICE),  # 2.x A04.FR.02: guaranteed
     "NotifyEvent": FromCharger(up=Up.WATCH, keep=Lane.NOTICE),
-    "FirmwareStatusNotification": FromCharger(keep=Lane.NOTICE, newest=Newest.PER_ACTION),
-    "SignedFirmwareStatusNotification": FromCharger(keep=Lane.NOTICE, newest=Newest.PER_ACTION),
-    "DiagnosticsStatusNotification": FromCharger(keep=Lane.NOTICE, newest=Newest.PER_ACTION),
-    "LogStatusNotification": FromCharger(keep=Lane.NOTICE, newest=Newest.PER_ACTION),
+    # every state of an update is told, late or not (2.x L01.FR.01)
+    "FirmwareStatusNotification": FromCharger(up=Up.FILES, keep=Lane.NOTICE),
+    "SignedFirmwareStatusNotification": FromCharger(up=Up.FILES, keep=Lane.NOTICE),
+    "DiagnosticsStatusNotification": FromCharger(up=Up.FILES, keep=Lane.NOTICE, newest=Newest.PER_ACTION),
+    "LogStatusNotification": FromCharger(up=Up.FILES, keep=Lane.NOTICE, newest=Newest.PER_ACTION),
     "PublishFirmwareStatusNotification": FromCharger(keep=Lane.NOTICE, newest=Newest.PER_ACTION),
     "ReservationStatusUpdate": FromCharger(keep=Lane.NOTICE),
     "NotifyChargingLimit": FromCharger(keep=Lane.NOTICE, newest=Newest.PER_ACTION),
@@ -134,6 +136,11 @@ FROM_CLOUD: dict[str, FromCloud] = {
     "UsePriorityCharging": FromCloud(Up.OWN),
     "RemoteStartTransaction": FromCloud(Up.OWN),  # without its profile, which is kept here
     "RequestStartTransaction": FromCloud(Up.OWN),
+    # firmware and logs: the address only, never a signed message
+    "UpdateFirmware": FromCloud(Up.FILES),
+    "SignedUpdateFirmware": FromCloud(Up.FILES),
+    "GetDiagnostics": FromCloud(Up.FILES),
+    "GetLog": FromCloud(Up.FILES),
     "DataTransfer": FromCloud(Up.REWRITE),
     "GetTransactionStatus": FromCloud(Up.REWRITE),  # messagesInQueue also counts our queue (2.x E14)
     "SendLocalList": FromCloud(Up.WATCH),

@@ -9,6 +9,7 @@ import msgspec
 
 from edgegw.core.authorization import Cache, TokenPolicy
 from edgegw.core.events import Instant
+from edgegw.core.files import NO_FILES, FilesPolicy
 from edgegw.core.power import NOT_BALANCED, PowerPolicy
 from edgegw.core.records import Document, SaveDocument
 from edgegw.core.transactions import LOCAL_ID_FIRST, LOCAL_ID_LAST
@@ -45,13 +46,20 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Site:
-    __slots__ = ("_cloud_time", "_local_id", "counters", "new_id", "policy", "power", "site_cache")
+    __slots__ = ("_cloud_time", "_local_id", "counters", "files", "new_id", "policy", "power", "site_cache")
 
-    def __init__(self, policy: Policy, new_id: Callable[[], str], power: PowerPolicy = NOT_BALANCED) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        new_id: Callable[[], str],
+        power: PowerPolicy = NOT_BALANCED,
+        files: FilesPolicy = NO_FILES,
+    ) -> None:
         """`new_id` gives message ids for CALLs of the box: UUIDs in production, a counter in tests."""
         self.policy = policy
         self.new_id = new_id
         self.power = power
+        self.files = files
         self.site_cache = Cache()
         self.counters: Counter[str] = Counter()
         self._local_id = LOCAL_ID_FIRST - 1

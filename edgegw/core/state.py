@@ -14,9 +14,11 @@ import msgspec
 
 from edgegw.core.authorization import Authorization
 from edgegw.core.calls import CallQueue
+from edgegw.core.file_orders import KINDS, FileOrders
 from edgegw.core.outbox import Outbox
 from edgegw.core.power import PowerState
 from edgegw.core.records import ChargerRecovery, SaveDocument
+from edgegw.core.report_book import ReportBook
 from edgegw.core.site import Site
 from edgegw.core.transactions import Transactions
 from edgegw.wire.versions import Version
@@ -46,6 +48,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     boot: bytes = b""  # the newest BootNotification frame
     told_accepted: bool = False  # the charger's last boot was answered Accepted, by cloud or box
     cloud_url: str = ""  # adopted upstream, "" for the site's
+    file_protocols: tuple[str, ...] = ()  # "HTTP", "FTP", ... as it says itself; () it never did
 
 
 class ConnectorStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +84,7 @@ class ChargerState:
         "connectors",
         "epoch",
         "epoch_rows",
+        "files",
         "give_ups",
         "identity",
         "last_seen_wall",
@@ -89,6 +93,7 @@ class ChargerState:
         "profile",
         "replay_retry_at",
         "replay_slot",
+        "reports",
         "seq_no",
         "site",
         "to_charger",
@@ -120,6 +125,8 @@ class ChargerState:
         self.seq_no: dict[str, int] = {}  # 2.x: last seqNo per running transaction
         self.last_seen_wall = 0.0
         self.power = PowerState(identity, site.power)
+        self.reports = ReportBook()
+        self.files = FileOrders()
 
     # --- questions everyone asks -----------------------------------------------------------------
 
@@ -217,6 +224,10 @@ class ChargerState:
                 self.site.local_id_seen(self.transactions.recover_pair(document))
             elif document.kind == "status":
                 self.connectors[document.key] = msgspec.json.decode(document.value, type=ConnectorStatus)
+            elif document.kind in KINDS:
+                self.files.recover(document)
+            elif document.kind == "reports":
+                self.reports.recover(document.value)
             elif document.kind not in ("power", "profiles"):  # those are for `steering`
                 self.authorization.recover(document)
         self.transactions.recover(kept.open_transactions, kept.ended_transactions)

@@ -7,7 +7,7 @@ may still come and is then learned from, not passed on.
 
 from __future__ import annotations
 
-from edgegw.core import learning, local_csms, replay, rewriting, routing, sanity
+from edgegw.core import file_status, learning, local_csms, replay, rewriting, routing, sanity
 from edgegw.core.authorization import token_1x, token_2x
 from edgegw.core.calls import NEVER, Origin, Outgoing, Priority
 from edgegw.core.effects import CloseCloud, Effect, Noticed, SendCharger, SendCloud
@@ -36,6 +36,9 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
     state.remember_call(call.id, call.raw, transactional=rule.keep is Lane.TRANSACTION)
     if call.action == "BootNotification":
         return local_csms.note_boot(state, now) + _carry(state, call, rule, now)
+    if rule.up is Up.FILES and state.site.files.works:
+        stays_here, effects = file_status.heard(state, call, now)
+        return effects if stays_here else _carry(state, call, rule, now) + effects
     return _carry(state, call, rule, now)
 
 
@@ -52,6 +55,8 @@ def _carry(state: ChargerState, call: Call, rule: FromCharger, now: Instant) -> 
     if rule.keep is Lane.STATUS and state.serves and state.outbox.has_states:
         # The stored state would arrive later and be taken for the newer one (1.6 4.9 rule 4).
         return serve(state, call, now, note="behind_queue")
+    if up is Up.FILES and state.serves and state.outbox.has_early(call.action):
+        return serve(state, call, now, note="behind_queue")  # the states of an update are one story
     data = call.raw
     if up is Up.REWRITE and state.version is Version.V16:
         data = rewriting.for_cloud(state, call)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from edgegw.core.files import FileEffect
 from edgegw.core.records import JournalRow, Recovery, RowState, StoreOp, TransactionRecord
 from edgegw.errors import CloudFault
 
@@ -149,6 +150,16 @@ class JournalPort(Protocol):
         limit: int = 100,
         before: int | None = None,
     ) -> Sequence[tuple[int, TransactionRecord]]: ...
+
+
+class FilesPort(Protocol):
+    """The file service. What it has to say comes back through `Gateway.tell`."""
+
+    def perform(self, identity: str, effect: FileEffect) -> None:
+        """Carry out what a charger's decisions want of files. Never blocks, never raises."""
+
+    def cloud_is_back(self) -> None:
+        """A leg to the cloud opened: what waits to be sent may be tried now."""
 
 
 class DialTurns(Protocol):

@@ -38,6 +38,7 @@ from edgegw.core.events import (
     ReplayGranted,
     Woke,
 )
+from edgegw.core.files import FetchFirmware, FileEffect, FirmwareNews, OpenUpload, UploadNews
 from edgegw.core.records import StoreOp
 from edgegw.runtime import clock
 from edgegw.runtime.ports import Leg
@@ -73,7 +74,11 @@ class SessionOwner(Protocol):
 
     def noticed(self, session: Session, notice: Noticed) -> None: ...
 
+    def file_effect(self, session: Session, effect: FileEffect) -> None: ...
+
     def charger_leg_opened(self, session: Session) -> None: ...
+
+    def cloud_leg_opened(self, session: Session) -> None: ...
 
     def cloud_leg_lost(self, session: Session) -> None: ...
 
@@ -250,6 +255,7 @@ class Session:
         self.cloud_error = ""
         self.cloud_since = clock.now().wall
         self.handle(CloudConnected())
+        self._owner.cloud_leg_opened(self)
 
     def cloud_said(self, data: bytes) -> None:
         try:
@@ -340,6 +346,9 @@ class Session:
     def _credentials_changed(self, effect: CredentialsChanged) -> None:
         self._owner.credentials_changed(self, effect.password)
 
+    def _file_effect(self, effect: FileEffect) -> None:
+        self._owner.file_effect(self, effect)
+
     def _noticed(self, effect: Noticed) -> None:
         self._owner.noticed(self, effect)
 
@@ -375,6 +384,10 @@ _PERFORM: dict[type, Callable[[Session, Any], None]] = {
     CallFinished: Session._call_finished,
     CredentialsChanged: Session._credentials_changed,
     Noticed: Session._noticed,
+    FetchFirmware: Session._file_effect,
+    FirmwareNews: Session._file_effect,
+    OpenUpload: Session._file_effect,
+    UploadNews: Session._file_effect,
 }
 
 

@@ -198,12 +198,34 @@ def test_of_boots_only_the_newest_is_kept():
     assert [orjson.loads(row.raw)[3]["chargePointSerialNumber"] for row in told.stored] == ["b"]
 
 
-def test_how_an_update_ended_is_not_forgotten_for_what_came_after():
+def test_how_an_upload_ended_is_not_forgotten_for_what_came_after():
     told = away()
-    for state in ("Downloading", "DownloadFailed", "Idle"):
-        told.charger.sends("FirmwareStatusNotification", {"status": state})
+    for state in ("Uploading", "UploadFailed", "Idle"):
+        told.charger.sends("DiagnosticsStatusNotification", {"status": state})
     kept = [orjson.loads(row.raw)[3]["status"] for row in told.stored]
-    assert kept == ["DownloadFailed", "Idle"]
+    assert kept == ["UploadFailed", "Idle"]
+
+
+def test_every_state_of_an_update_is_told_however_late():
+    told = away()
+    states = ["Downloading", "Downloaded", "Installing", "Installed"]
+    for state in states:
+        told.charger.sends("FirmwareStatusNotification", {"status": state})
+    told.cloud.is_polite = True
+    told.cloud.comes_back()
+    assert [frame[3]["status"] for frame in told.cloud.frames if frame[0] == 2] == states
+
+
+def test_a_live_state_of_an_update_does_not_overtake_the_stored_ones():
+    told = away()
+    for state in ("Downloading", "Downloaded", "Installing"):
+        told.charger.sends("FirmwareStatusNotification", {"status": state})
+    told.cloud.comes_back()
+    told.charger.sends("FirmwareStatusNotification", {"status": "Installed"})
+    for _ in range(4):
+        told.cloud.answers({})
+    heard = [frame[3]["status"] for frame in told.cloud.frames if frame[0] == 2]
+    assert heard == ["Downloading", "Downloaded", "Installing", "Installed"]
 
 
 def test_security_events_are_kept_however_many_there_are():

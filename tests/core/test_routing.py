@@ -122,7 +122,9 @@ def test_everything_of_the_cloud_is_relayed_unless_a_row_says_why_not(version):
         V201: wanted_2x | limits_2x,
         V21: wanted_2x | limits_2x | {"UpdateDynamicSchedule", "UsePriorityCharging"},
     }[version]
-    assert special == wanted | limits | {"ClearCache", "DataTransfer", "SendLocalList"}
+    files_16 = {"UpdateFirmware", "SignedUpdateFirmware", "GetDiagnostics", "GetLog"}
+    files = files_16 if version is V16 else {"UpdateFirmware", "GetLog"}
+    assert special == wanted | limits | files | {"ClearCache", "DataTransfer", "SendLocalList"}
 
 
 @EVERY_CALL

@@ -72,7 +72,7 @@ async def test_a_session_starts_over_as_soon_as_the_store_can_be_read_again(hous
     monkeypatch.setattr(house.journal, "recover", unreadable)
     house.gateway.broken(session, RuntimeError("planted"))
     house.cloud.goes_down()
-    await eventually(lambda: len(failures) == 3 and "CP-1" not in house.gateway._at_door)
+    await eventually(lambda: len(failures) == 3 and "CP-1" not in house.gateway.entrance.at_door)
     charger = await house.connects("CP-1")
     asked = charger.calls("Heartbeat", {})
     assert (await charger.hears())[1] == asked
@@ -90,7 +90,7 @@ async def test_a_leg_that_opens_while_the_session_starts_over_is_closed(house, m
     # Admitted before the failure, open only now.
     late.open = True
     session.charger_leg = late
-    await eventually(lambda: not late.open and "CP-1" not in house.gateway._at_door)
+    await eventually(lambda: not late.open and "CP-1" not in house.gateway.entrance.at_door)
     charger = await house.connects("CP-1")
     assert session.charger.state.charger_up
     asked = charger.calls("Heartbeat", {})
@@ -98,7 +98,7 @@ async def test_a_leg_that_opens_while_the_session_starts_over_is_closed(house, m
 
 
 async def test_made_up_identities_have_an_end(house, monkeypatch):
-    monkeypatch.setattr("edgegw.runtime.gateway.SESSIONS_MAX", 2)
+    monkeypatch.setattr("edgegw.runtime.entrance.SESSIONS_MAX", 2)
     house.cloud.goes_down()
     await house.connects("CP-1")
     await house.connects("CP-2")
