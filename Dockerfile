@@ -1,9 +1,12 @@
 # edgegw in a container: two stages, so that no build tool is in the image that runs.
 #
 #   docker build -t edgegw .
-#   docker run -d --restart unless-stopped -p 9000:9000 \
+#   docker run -d --restart unless-stopped -p 9000:9000 -p 9080:9080 \
 #       -v ./edgegw.toml:/etc/edgegw/edgegw.toml:ro -v edgegw-store:/var/lib/edgegw \
 #       -v edgegw-firmware:/opt/edgegw/firmware_cache edgegw
+#
+# For [files] say directory = "/opt/edgegw/firmware_cache" and public_url = "http://THE-HOST:9080"; FTP needs its
+# ports mapped one to one, ftp_ports included.
 
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -28,7 +31,7 @@ RUN printf '#!/bin/sh\nexec /opt/edgegw/venv/bin/python -m edgegw "$@"\n' > /usr
 USER edgegw
 WORKDIR /opt/edgegw
 VOLUME ["/var/lib/edgegw", "/opt/edgegw/firmware_cache"]
-EXPOSE 9000
+EXPOSE 9000 9080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
     CMD ["edgegw", "status", "--config", "/etc/edgegw/edgegw.toml"]

@@ -21,6 +21,7 @@ import uvloop
 from edgegw import __version__, app_power, logs
 from edgegw.config import SiteConfig
 from edgegw.core.authorization import TokenPolicy
+from edgegw.core.files import NO_FILES, FilesPolicy
 from edgegw.core.load_control import LoadControl
 from edgegw.core.records import Recovery
 from edgegw.core.site import Policy, Site
@@ -32,6 +33,7 @@ from edgegw.links.keepalive import KeepAlive
 from edgegw.links.rate import DialGate, LoginLimiter
 from edgegw.links.sockets import join_host_port
 from edgegw.links.websocket import LegSettings
+from edgegw.quirks.load import load_quirks
 from edgegw.runtime.backoff import BackoffSettings
 from edgegw.runtime.cloud_way import GatewaySettings
 from edgegw.runtime.gateway import Gateway
@@ -40,8 +42,11 @@ from edgegw.store.session import StoreAlarm
 from edgegw.wire.versions import Version
 
 if TYPE_CHECKING:
+    from edgegw.control.file_house import FileRooms
     from edgegw.control.server import ControlServer
+    from edgegw.files.house import FileHouse
     from edgegw.meters.poller import MeterPoller
+    from edgegw.runtime.own_station import StationRunner
 
 log = logging.getLogger("edgegw")
 
@@ -81,6 +86,18 @@ def policy_from(config: SiteConfig) -> Policy:
     )
 
 
+def files_policy_from(config: SiteConfig) -> FilesPolicy:
+    """Raises ConfigFault for a quirk file that is wrong."""
+    if config.files is None:
+        return NO_FILES
+    return FilesPolicy(
+        works=True,
+        patience_s=config.files.patience_s,
+        relay_forbidden=config.files.forbidden == "relay",
+        quirks=load_quirks(config.balancing.quirks_directory),
+    )
+
+
 def gateway_settings(config: SiteConfig) -> GatewaySettings:
     cloud, chargers = config.cloud, config.chargers
     assumed = None if chargers.missing_subprotocol == "refuse" else Version(chargers.missing_subprotocol)
@@ -116,6 +133,9 @@ class App:
         self.journal: Journal
         self.addresses: list[tuple[str, int]] = []
         self._pollers: list[MeterPoller] = []
+        self._files: FileRooms | None = None
+        self._house: FileHouse | None = None
+        self._station: StationRunner | None = None
 
     async def start(self) -> None:
         config = self.config
@@ -127,7 +147,12 @@ class App:
             on_alarm=self._store_alarm,
             on_broken=self._store_broken,
         )
-        site = Site(policy_from(config), lambda: str(uuid.uuid4()), app_power.policy_from(config))
+        site = Site(
+            policy_from(config),
+            lambda: str(uuid.uuid4()),
+            app_power.policy_from(config),
+            files_policy_from(config),
+        )
         self._client = self._cloud_client()
         turns = DialGate(config.cloud.connect_rate_per_s) if config.cloud is not None else None
         self.gateway = Gateway(
@@ -137,9 +162,38 @@ class App:
             self._store_alarm(alarm)
         recovery = await self.journal.recover()
         self.gateway.recover(recovery)
+        await self._open_files(recovery, turns)
         self._balance(recovery)
         self._server = ChargerServer(self.gateway, self._server_settings(), self._wheel)
         self.addresses = await self._server.start(*config.chargers.listen, tls=self._charger_tls())
+
+    async def _open_files(self, recovery: Recovery, turns: DialGate | None) -> None:
+        """Before the chargers' door opens: what they were told to load or send is asked for at once."""
+        if self.config.files is None:
+            return
+        from edgegw import app_files
+
+        self._house = await app_files.open_house(self.config.files, self.gateway)
+        self._files = app_files.rooms_of(self.config, self._house, self.gateway, recovery)
+        if self.config.publishing is None or self._client is None:
+            return
+        from edgegw import app_station
+
+        self._station = app_station.station_from(
+            self.config,
+            self.config.publishing,
+            gateway_settings(self.config),
+            self.gateway,
+            recovery.documents,
+            self._client,
+            turns,
+            self._house.publisher,
+        )
+        self._station.start()
+
+    @property
+    def file_doors(self) -> tuple[str, ...]:
+        return self._house.doors.all if self._house is not None else ()
 
     def _balance(self, recovery: Recovery) -> None:
         """Meters and the loop that steers; before the door opens, so that nobody charges unwatched."""
@@ -189,7 +243,13 @@ class App:
         control = self.config.control
         site = self.config.site
         self._control = ControlServer(
-            self.gateway, self.journal, site_id=site.id, site_name=site.name, started_at=self.started_at
+            self.gateway,
+            self.journal,
+            site_id=site.id,
+            site_name=site.name,
+            started_at=self.started_at,
+            catalogue_folder=self.config.chargers.catalogue_directory,
+            files=self._files,
         )
         await self._control.start(control.socket, control.listen, control.token_file)
 
@@ -215,6 +275,12 @@ class App:
             await self._server.stop(timeout_s=2.0)
         for poller in self._pollers:
             await poller.stop()
+        if self._files is not None:
+            await self._files.rollouts.stop()
+        if self._station is not None:
+            await self._station.stop()
+        if self._house is not None:
+            await self._house.stop()
         if hasattr(self, "gateway"):
             await self.gateway.stop()
         if self._client is not None:
@@ -231,7 +297,9 @@ def ready_line(app: App) -> str:
         f"{scheme}://{join_host_port(host, port)}{app.config.chargers.path}" for host, port in app.addresses
     )
     cloud = app.config.cloud.url if app.config.cloud is not None else "none (standalone)"
-    return f"edgegw {__version__} ready: chargers {doors} cloud {cloud} control {app.config.control.socket}"
+    files = f" files {' '.join(app.file_doors)}" if app.file_doors else ""
+    socket = app.config.control.socket
+    return f"edgegw {__version__} ready: chargers {doors} cloud {cloud}{files} control {socket}"
 
 
 async def _serve(config: SiteConfig, ready: Callable[[str], None]) -> int:

@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from edgegw.config_files import Files, file_warnings
 from edgegw.config_power import Balancing, Circuit, Connector, Meter, Schedule, check_power, time_zone
+from edgegw.config_publishing import Publishing
 from edgegw.config_text import SiteFileFault, complaint_from, parse_toml, read_text
 from edgegw.config_values import (
     AS_TUPLE,
@@ -79,6 +81,7 @@ class Chargers(Table):
     unknown: Literal["accept", "refuse"] = "refuse"
     known: Annotated[frozenset[Identity], BeforeValidator(all_different)] = frozenset()
     missing_subprotocol: Literal["refuse", "ocpp1.6", "ocpp2.0.1", "ocpp2.1"] = "refuse"
+    catalogue_directory: AbsolutePath | None = None  # your own words for what chargers report
     max_message_bytes: Annotated[int, size("64 KiB", "64 MiB")] = 4 * MIB
     handshake_timeout_s: Annotated[float, duration("1 s", "2 min")] = 10.0
     ping_interval_s: Annotated[float, duration("1 s", "1 h")] = 20.0
@@ -178,6 +181,8 @@ class SiteConfig(Table):
     store: Store = Field(description='write [store] and directory = "..."')
     control: Control
     log: Log = Log()
+    files: Files | None = None
+    publishing: Publishing | None = None
     balancing: Balancing = Balancing()
     meter: Annotated[tuple[Meter, ...], AS_TUPLE] = ()
     circuit: Annotated[tuple[Circuit, ...], AS_TUPLE] = ()
@@ -189,6 +194,17 @@ class SiteConfig(Table):
         if self.cloud is not None and self.cloud.moves == "adopt" and not self.chargers.public_url:
             text = 'is required when [cloud] moves = "adopt", such as public_url = "ws://10.0.0.5:9000/ocpp"'
             raise about(("chargers", "public_url"), text)
+        return self
+
+    @model_validator(mode="after")
+    def _publishing_has_what_it_needs(self) -> SiteConfig:
+        if self.publishing is None:
+            return self
+        if self.cloud is None or self.files is None:
+            missing = "[cloud]" if self.cloud is None else "[files]"
+            raise about(("publishing", "identity"), f"publishes firmware for a cloud: needs {missing} too")
+        if self.publishing.identity in self.chargers.known:
+            raise about(("publishing", "identity"), "must not be one of [chargers] known")
         return self
 
     @model_validator(mode="after")
@@ -247,6 +263,8 @@ def warnings(config: SiteConfig) -> list[str]:
                 f"[cloud] url = {cloud.url} is not encrypted: charger passwords cross the line in the clear"
             )
     found += _power_warnings(config)
+    if config.files is not None:
+        found += file_warnings(config.files)
     if (token := config.control.token_file) is not None and token.stat().st_mode & 0o077:
         found.append(f"[control] token_file = {token} can be read by other users: run chmod 600 {token}")
     return found

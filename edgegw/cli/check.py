@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from edgegw import config, units
+from edgegw.catalogue.load import load_catalogue
 from edgegw.config_text import Complaint, SiteFileFault
 from edgegw.control import doors
 from edgegw.errors import ConfigFault
@@ -55,8 +56,14 @@ def _open_files(site: config.SiteConfig) -> None:
         tls.client_context(cloud.ca_file)
     if control.token_file is not None:
         doors.read_token(control.token_file)
-    if site.connector:
+    if site.connector or site.files:
         load_quirks(site.balancing.quirks_directory)
+    load_catalogue(site.chargers.catalogue_directory)
+    files = site.files
+    if files is not None and files.tls_certificate is not None and files.tls_key is not None:
+        tls.server_context([tls.CertificateFiles(files.tls_certificate, files.tls_key)])
+    if files is not None and files.ca_file is not None:
+        tls.client_context(files.ca_file)
     if site.meter:
         from edgegw.app_meters import check_meters
 
@@ -84,4 +91,6 @@ def summary(site: config.SiteConfig) -> str:
     if site.connector:
         meters = ", ".join(meter.name for meter in site.meter) or "no meter"
         words += f"; balanced: {len(site.connector)} connectors on {len(site.circuit)} circuits by {meters}"
+    if site.files is not None:
+        words += f"; files at {site.files.public_url or site.files.listen}, kept in {site.files.directory}"
     return words

@@ -9,6 +9,8 @@ Rules of this file:
 from __future__ import annotations
 
 import socket as net
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,7 +20,8 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from edgegw import __version__
-from edgegw.control import models, power_models
+from edgegw.control import event_models, models, power_models
+from edgegw.control.firmware_client import FirmwareClient
 from edgegw.errors import EdgegwError
 
 VERSION_HEADER = "edgegw-version"
@@ -54,7 +57,7 @@ class Refused(ControlFault):
         self.text = text
 
 
-class ControlClient:
+class ControlClient(FirmwareClient):
     """One gateway: over its Unix socket, or over `base_url` with the token. Use as a context manager.
 
     Answers are models; `last` is the JSON document the last one was made from.
@@ -109,6 +112,13 @@ class ControlClient:
 
     def quarantine(self, identity: str) -> models.Quarantine:
         return self._get(models.Quarantine, f"/v1/chargers/{_segment(identity)}/quarantine")
+
+    def events(
+        self, charger: str | None = None, *, severity: str | None = None, limit: int | None = None
+    ) -> event_models.EventList:
+        """What one charger, or all, reported; of at least `severity`."""
+        path = "/v1/events" if charger is None else f"/v1/chargers/{_segment(charger)}/events"
+        return self._get(event_models.EventList, path, _query(severity=severity, limit=limit))
 
     def transactions(
         self,
@@ -197,13 +207,29 @@ class ControlClient:
         return self._read(model, self._ask("GET", path, params=query))
 
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        with self._talking():
+            return self._http.request(method, path, **request)
+
+    @contextmanager
+    def _streaming(self, path: str) -> Iterator[httpx.Response]:
+        with self._talking(), self._http.stream("GET", path) as answer:
+            if not answer.is_success:
+                answer.read()
+                self._refuse(answer)
+            yield answer
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """What can go wrong with HTTP is one of the faults of this file."""
         try:
             if not self._reached:
                 self._knock()
-            answer = self._http.request(method, path, **request)
+        except OSError as error:
+            raise NotReachable(self._unreachable(error)) from error
+        try:
+            yield
             self._reached = True
-            return answer
-        except (OSError, httpx.ConnectError) as error:
+        except httpx.ConnectError as error:
             self._reached = False
             raise NotReachable(self._unreachable(error)) from error
         except httpx.ConnectTimeout as error:

@@ -1,5 +1,7 @@
 """What stands in front of every request: the token on the loopback door, the limit of a body.
 
+One route takes files, which its desk writes to disk as they come; every other body is held in memory.
+
 Plain ASGI, without the web framework: whoever is turned away here never reaches a route.
 """
 
@@ -14,6 +16,8 @@ from starlette.exceptions import HTTPException
 from edgegw.control.doors import Token
 
 BODY_BYTES_MAX = 1024 * 1024
+FILE_ROUTE = ("POST", "/v1/firmware/files")
+FILE_BYTES_MAX = 4 * 1024**3  # no firmware is longer; [files] has its own, lower limit
 OPEN_PATHS = frozenset({"/v1/health"})  # a health check carries no secret
 
 Scope = MutableMapping[str, Any]
@@ -24,22 +28,27 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def limited(app: Application) -> Application:
-    """`app` with bodies of at most BODY_BYTES_MAX; a longer one is 413, however it is sent."""
+    """`app` with bodies of at most BODY_BYTES_MAX, files apart; a longer one is 413, however it is sent."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         seen = 0
+        bytes_max = _bytes_max(scope)
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > BODY_BYTES_MAX:
-                raise HTTPException(413, f"the body is longer than {BODY_BYTES_MAX // 1024} KiB")
+            if seen > bytes_max:
+                raise HTTPException(413, f"the body is longer than {bytes_max // 1024} KiB")
             return message
 
         await app(scope, counted, send)
 
     return guarded
+
+
+def _bytes_max(scope: Scope) -> int:
+    return FILE_BYTES_MAX if (scope.get("method"), scope.get("path")) == FILE_ROUTE else BODY_BYTES_MAX
 
 
 def with_token(app: Application, token: Token) -> Application:

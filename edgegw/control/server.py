@@ -26,7 +26,8 @@ from starlette.responses import JSONResponse
 
 from edgegw import __version__
 from edgegw.config_values import Address
-from edgegw.control import doors, gate, models, power_models
+from edgegw.control import doors, event_routes, firmware_routes, gate, models, power_models
+from edgegw.control.file_house import FileRooms
 from edgegw.control.listener import Listener
 from edgegw.control.problem import Problem
 from edgegw.control.service import Service
@@ -171,6 +172,10 @@ async def clear_limits(request: Request, which: Annotated[power_models.LimitsToC
     return _json(_service(request).power.clear_limits(which.circuit, which.source, _asker(request)))
 
 
+routes.include_router(event_routes.routes)
+routes.include_router(firmware_routes.routes)
+
+
 # --- refusals -------------------------------------------------------------------------------------
 
 
@@ -246,10 +251,26 @@ class ControlServer:
     """`await start(...)` opens the doors, `await stop()` closes them within two seconds."""
 
     def __init__(
-        self, gateway: Gateway, journal: Journal, *, site_id: str, site_name: str = "", started_at: float
+        self,
+        gateway: Gateway,
+        journal: Journal,
+        *,
+        site_id: str,
+        site_name: str = "",
+        started_at: float,
+        catalogue_folder: Path | None = None,
+        files: FileRooms | None = None,
     ) -> None:
-        """`started_at` is the wall clock in seconds since 1970."""
-        self._service = Service(gateway, journal, site_id=site_id, site_name=site_name, started_at=started_at)
+        """`started_at` is the wall clock in seconds since 1970. Raises SiteFileFault (the catalogue)."""
+        self._service = Service(
+            gateway,
+            journal,
+            site_id=site_id,
+            site_name=site_name,
+            started_at=started_at,
+            catalogue_folder=catalogue_folder,
+            files=files,
+        )
         self._listeners: list[Listener] = []
         self._tasks = Tasks()
         self._unix: tuple[Path, int] | None = None

@@ -13,9 +13,17 @@ import asyncio
 import difflib
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from edgegw import __version__
+from edgegw.catalogue.model import Severity
 from edgegw.control import models, view
+from edgegw.control.diagnostics_desk import DiagnosticsDesk
+from edgegw.control.event_models import EventList
+from edgegw.control.event_view import EventDesk
+from edgegw.control.file_house import FileRooms
+from edgegw.control.file_streams import FileStreams
+from edgegw.control.firmware_desk import FirmwareDesk
 from edgegw.control.health import StoreWatch, health
 from edgegw.control.power_desk import PowerDesk
 from edgegw.control.problem import Problem
@@ -41,7 +49,15 @@ GRACE_S = 5.0
 
 class Service:
     def __init__(
-        self, gateway: Gateway, journal: Journal, *, site_id: str, site_name: str, started_at: float
+        self,
+        gateway: Gateway,
+        journal: Journal,
+        *,
+        site_id: str,
+        site_name: str,
+        started_at: float,
+        catalogue_folder: Path | None = None,
+        files: FileRooms | None = None,
     ) -> None:
         self._gateway = gateway
         self._journal = journal
@@ -49,6 +65,10 @@ class Service:
         self._site_name = site_name
         self._started_at = started_at
         self.power = PowerDesk(gateway)
+        self._events = EventDesk(catalogue_folder)
+        self._streams = FileStreams()
+        self.firmware = FirmwareDesk(gateway, files, self._streams)
+        self.diagnostics = DiagnosticsDesk(gateway, files, self._streams)
         self._store = StoreWatch(journal)
         self._tasks = Tasks()
         self._stopping = asyncio.Event()
@@ -60,6 +80,7 @@ class Service:
 
     async def finish(self) -> None:
         """When nobody asks any more."""
+        self._streams.close()
         await self._tasks.cancel()
 
     # --- the box ----------------------------------------------------------------------------------
@@ -110,6 +131,11 @@ class Service:
 
     async def quarantine(self, identity: str) -> models.Quarantine:
         return view.quarantine(self._session(identity))
+
+    async def events(self, identity: str | None, severity: Severity, limit: int) -> EventList:
+        """What one charger, or all of them, reported: the newest of at least this severity."""
+        sessions = self._gateway.sessions.values() if identity is None else [self._session(identity)]
+        return await self._events.newest(sessions, severity, limit)
 
     # --- transactions -----------------------------------------------------------------------------
 

@@ -17,7 +17,8 @@ from edgegw.control.verdict import verdict
 from edgegw.core.calls import Outgoing
 from edgegw.core.events import Instant
 from edgegw.core.records import JournalRow, Lane, RowState, TransactionRecord
-from edgegw.runtime.gateway import Gateway, Notice
+from edgegw.runtime.entrance import Notice
+from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.session import Session
 from edgegw.wire.timestamps import format_timestamp
 

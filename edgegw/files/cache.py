@@ -231,6 +231,11 @@ class FirmwareCache:
         self._manifest.save_soon()
         return self._contents.files[sha256]
 
+    def doubt(self, key: str) -> None:
+        """What the origin gave is not what was signed: it is asked again before the next use."""
+        self._origins.doubt(key)
+        self._manifest.save_soon()
+
     def confirm(self, key: str) -> CachedFile | None:
         """The origin said that it still has what the cache has."""
         self._origins.confirm(key)

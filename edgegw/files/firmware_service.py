@@ -8,6 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from edgegw.core.events import Instant
 from edgegw.core.files import FetchFirmware, FetchOutcome, FirmwareFetched, FirmwareNews
 from edgegw.files.addresses import AddressRefused, parse_location
-from edgegw.files.cache import FirmwareCache
+from edgegw.files.cache import FirmwareCache, NotCached
 from edgegw.files.disk import CacheFault
 from edgegw.files.fetch import Fetcher, FetchFailed
 from edgegw.files.links import Doors, download_links
@@ -68,12 +69,18 @@ class FirmwareService:
 
     async def _fetch(self, charger: str, wish: FetchFirmware) -> None:
         try:
-            answer = await self._outcome(charger, wish)
-        except CacheFault as fault:
-            answer = _no(wish, FetchOutcome.UNREACHABLE, str(fault))
+            answer = await self._answer(charger, wish)
         finally:
             self._running.pop(wish.order, None)
         self._tell(charger, answer)
+
+    async def _answer(self, charger: str, wish: FetchFirmware) -> FirmwareFetched:
+        try:
+            with contextlib.suppress(NotCached):  # it had to make room for another at the wrong moment
+                return await self._outcome(charger, wish)
+            return await self._outcome(charger, wish)
+        except CacheFault as fault:
+            return _no(wish, FetchOutcome.UNREACHABLE, str(fault))
 
     async def _outcome(self, charger: str, wish: FetchFirmware) -> FirmwareFetched:
         why = await self._bad_certificate(wish)
@@ -81,7 +88,7 @@ class FirmwareService:
             return _no(wish, FetchOutcome.BAD_CERTIFICATE, f"the signing certificate is {why}")
         try:
             parse_location(wish.url)
-            file = await self.fetcher.fetch(wish.url)
+            file = self._own(wish.url) or await self.fetcher.fetch(wish.url)
         except AddressRefused as refused:
             return _no(wish, FetchOutcome.FORBIDDEN, refused.text)
         except FetchFailed as failed:
@@ -89,10 +96,21 @@ class FirmwareService:
             return _no(wish, FetchOutcome.FORBIDDEN if forbidden else FetchOutcome.UNREACHABLE, failed.text)
         path = await self.cache.open_verified(file.sha256)
         if not await self._fits(file, path, wish):
-            self.cache.update(file.sha256, checked_at=0.0)  # the next one asks the origin for a better file
+            self.cache.doubt(file.origin_key)
             return _no(wish, FetchOutcome.BAD_SIGNATURE, f"{file.name} is not what was signed")
         links = await self.link(charger, file.sha256, wish.order, wish.needed_until)
         return FirmwareFetched(order=wish.order, outcome=FetchOutcome.READY, urls=links)
+
+    def _own(self, url: str) -> CachedFile | None:
+        """The file behind a link of our own: what was published here (2.x L03) is not fetched from here."""
+        door = next((door for door in self._doors().all if url.startswith(f"{door}/fw/")), None)
+        if door is None:
+            return None
+        token = url.removeprefix(f"{door}/fw/").partition("/")[0]
+        grant = self.cache.grant_of(token)
+        if grant is None or grant.sha256 not in self.cache.files:
+            raise FetchFailed("unreachable", "it is a link of this box that leads nowhere any more")
+        return self.cache.files[grant.sha256]
 
     async def _bad_certificate(self, wish: FetchFirmware) -> str:
         if not wish.certificate:

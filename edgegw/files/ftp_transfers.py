@@ -162,7 +162,7 @@ class FtpTransfers:
             return talk.say(*REFUSED)
         if start:
             return talk.say("554", "an upload begins at its beginning")
-        name = talk.path[2] if len(talk.path) == 3 else ""
+        name = talk.path[-1] if len(talk.path) > 2 else ""
         with self._keeper.share(slot.token):
             reception = await self._uploads.receive(slot.token)
             transfer = self._transfer(talk, slot, shown_name(name), "up")
@@ -178,7 +178,7 @@ class FtpTransfers:
         return talk.say("226", "received")
 
     def _slot(self, path: Place) -> UploadSlot | None:
-        if len(path) not in (2, 3) or path[0] != "up":
+        if not 2 <= len(path) <= 4 or path[0] != "up":  # its own name behind what it takes for a folder
             return None
         return self._uploads.slot_of(path[1])
 

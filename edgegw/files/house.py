@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,10 +40,12 @@ from edgegw.files.source import FetchSettings
 from edgegw.files.upload_index import UploadSlot
 from edgegw.files.upload_service import UploadService
 from edgegw.files.uploads import UploadStore
+from edgegw.runtime.tasks import Tasks
 
 if TYPE_CHECKING:
     from edgegw.files.ftp_server import FtpServer
 
+TIDY_EVERY_S = 3600.0
 INCOMING = "incoming"
 LINK_LIFETIME_S = 14 * 86_400.0  # of a rollout's link: a charger that waits for its window
 
@@ -96,6 +99,7 @@ class FileHouse:
         self._store = uploads
         self._choose = choose
         self._now = now
+        self._tasks = Tasks()
         self._fetcher = Fetcher(cache, guard, settings.fetch, self._wall)
         self._keeper = Doorkeeper(settings.doors, self._wall)
         self._web = FileServer(cache, uploads, settings.doors, self._wall, self._keeper)
@@ -150,6 +154,12 @@ class FileHouse:
         ftp = await self._start_ftp() if settings.ftp is not None else ""
         self.doors = Doors(web=web, ftp=ftp)
         self._forwarder.start()
+        self._tasks.spawn(self._tidy(), "uploads past their time")
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_EVERY_S)
+            await self._store.sweep()
 
     async def _start_ftp(self) -> str:
         from edgegw.files.ftp_server import FtpServer  # a box without FTP does not load it
@@ -171,6 +181,7 @@ class FileHouse:
 
     async def stop(self) -> None:
         """Doors first; what is half fetched or half sent goes on after the next start."""
+        await self._tasks.cancel()
         await self._web.stop()
         if self._ftp is not None:
             await self._ftp.stop()

@@ -62,12 +62,15 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def target_of(raw_path: str) -> Target | None:
-    """Read `/fw/<token>/<name>` or `/up/<token>/<name>`, in this form only; the query is ignored."""
+    """Read `/fw/<token>/<name>` or `/up/<token>/<name>`; the query is ignored.
+
+    A charger may take the address of an upload for a folder and append its own name: one name more.
+    """
     parts = raw_path.partition("?")[0].split("/")
-    if len(parts) not in (3, 4) or parts[0]:
+    if not 3 <= len(parts) <= 5 or parts[0]:
         return None
-    token, name = parts[2], unquote(parts[3] if len(parts) == 4 else "", errors="replace")
-    if parts[1] == "fw" and name:
+    token, name = parts[2], unquote(parts[-1] if len(parts) > 3 else "", errors="replace")
+    if parts[1] == "fw" and name and len(parts) == 4:
         return Target("fw", token, name)
     return Target("up", token, name) if parts[1] == "up" else None
 

@@ -57,6 +57,11 @@ class Origins:
         if (origin := self._contents.origins.get(key)) is not None:
             self._contents.origins[key] = msgspec.structs.replace(origin, checked_at=self._wall())
 
+    def doubt(self, key: str) -> None:
+        """What it gave was not what it should be: it is asked again before the next use."""
+        if (origin := self._contents.origins.get(key)) is not None:
+            self._contents.origins[key] = msgspec.structs.replace(origin, checked_at=0.0)
+
     def forget(self, sha256: str) -> None:
         origins = self._contents.origins
         for key in [key for key, origin in origins.items() if origin.sha256 == sha256]:

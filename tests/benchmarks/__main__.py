@@ -22,6 +22,7 @@ from tests.benchmarks import (
     allocation,
     away,
     day_bars,
+    files,
     memory,
     neighbours,
     relay,
@@ -43,6 +44,7 @@ ALL: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "start": start.measure,
     "allocation": allocation.measure,
     "steering": steering.measure,
+    "files": files.measure,
     "day": day_bars.measure,
 }
 BUILD = Path(__file__).parents[2] / "build"  # on the disk of the checkout: /tmp may be memory

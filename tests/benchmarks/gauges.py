@@ -51,8 +51,17 @@ def turns(pid: int) -> Turns:
 
 def rss_bytes(pid: int) -> int:
     """Resident memory now."""
+    return _status_bytes(pid, "VmRSS:")
+
+
+def rss_peak_bytes(pid: int) -> int:
+    """The most resident memory it ever had."""
+    return _status_bytes(pid, "VmHWM:")
+
+
+def _status_bytes(pid: int, name: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(name):
             return int(line.split()[1]) * 1024
     raise ProcessLookupError(f"process {pid} has ended")
 

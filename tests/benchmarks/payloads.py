@@ -84,6 +84,9 @@ class Words:
         payload = f'"connectorId":1,"transactionId":{self.transaction},"meterValue":{values}'
         return f'[2,"{key}","MeterValues",{{{payload}}}]'.encode()
 
+    def firmware(self, status: str) -> bytes:
+        return f'[2,"{self._next()[1]}","FirmwareStatusNotification",{{"status":"{status}"}}]'.encode()
+
     def life(self, meters: int = 3) -> itertools.cycle[str]:
         """The order of a car that comes, charges and leaves."""
         return itertools.cycle(("start", *["meter"] * meters, "stop"))

@@ -16,6 +16,7 @@ from edgegw.balance.limits import LimitBook
 from edgegw.balance.model import Circuit, Connector, Reading
 from edgegw.balance.tree import Tree
 from edgegw.config_values import Address
+from edgegw.control.file_house import FileRooms
 from edgegw.control.server import ControlServer
 from edgegw.core.authorization import TokenPolicy
 from edgegw.core.load_control import LoadControl, PowerPlan
@@ -194,10 +195,19 @@ class House:
         if self.plan is not None:
             self._balance(self.plan, recovery)
         self.server = ControlServer(
-            self.gateway, self.journal, site_id="depot-1", site_name="Deck", started_at=time.time()
+            self.gateway,
+            self.journal,
+            site_id="depot-1",
+            site_name="Deck",
+            started_at=time.time(),
+            files=await self.open_files(recovery),
         )
         listen = Address("127.0.0.1", 0) if tcp else None
         await self.server.start(self.socket, listen, self.token_file if tcp else None)
+
+    async def open_files(self, recovery: Recovery) -> FileRooms | None:
+        """For a house that keeps firmware: see `tests.control.file_house`."""
+        return None
 
     def _balance(self, plan: PowerPlan, recovery: Recovery) -> None:
         limits = LimitBook(Tree(plan.circuits, plan.connectors), UTC)

@@ -479,9 +479,15 @@ async def test_the_document_is_openapi_31_and_names_every_route(api: Api):
     assert set(api.document["paths"]) == {
         "/v1/health", "/v1/site", "/v1/chargers", "/v1/chargers/{identity}",
         "/v1/chargers/{identity}/quarantine", "/v1/chargers/{identity}/call",
+        "/v1/events", "/v1/chargers/{identity}/events",
         "/v1/transactions", "/v1/transactions/{charger}/{transaction_id}",
         "/v1/queue", "/v1/queue/rows", "/v1/queue/resend",
         "/v1/power", "/v1/limits",
+        "/v1/firmware", "/v1/firmware/files", "/v1/firmware/files/{sha256}",
+        "/v1/firmware/rollouts", "/v1/firmware/rollouts/{rollout_id}",
+        "/v1/firmware/rollouts/{rollout_id}/pause", "/v1/firmware/rollouts/{rollout_id}/resume",
+        "/v1/firmware/rollouts/{rollout_id}/stop", "/v1/chargers/{identity}/diagnostics",
+        "/v1/diagnostics", "/v1/diagnostics/{order}", "/v1/diagnostics/{order}/file",
     }  # fmt: skip
     assert api.document["paths"]["/v1/chargers/{identity}/call"]["post"]["operationId"] == "call"
 

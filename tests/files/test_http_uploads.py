@@ -180,7 +180,7 @@ async def test_deeper_paths_and_wrong_tokens_get_the_404_of_everybody(tmp_path: 
 
         refusal = await put("/up/unknown/x")
         assert b" 404 " in refusal
-        for path in (f"/up/{slot.token}/a/b", f"/up/{slot.token}x/a", f"/fw/{slot.token}/a", "/up//a"):
+        for path in (f"/up/{slot.token}/a/b/c", f"/up/{slot.token}x/a", f"/fw/{slot.token}/a", "/up//a"):
             assert await put(path) == refusal
         assert await put(f"/up/{slot.token}/a", "DELETE") == refusal
         await box.uploads.update("o1", expires_at=NOW)

@@ -24,6 +24,7 @@ const of16 = {
   StartTransaction: ({ idTag }) => ({ transactionId: ++lastTransaction, idTagInfo: statusOf(idTag) }),
   StopTransaction: ({ idTag }) => (idTag === undefined ? {} : { idTagInfo: statusOf(idTag) }),
   DiagnosticsStatusNotification: () => ({}),
+  SignedFirmwareStatusNotification: () => ({}),
 };
 
 const of2x = {
@@ -33,6 +34,7 @@ const of2x = {
   TransactionEvent: ({ idToken }) => (idToken ? { idTokenInfo: statusOf(idToken.idToken) } : {}),
   NotifyEvent: () => ({}),
   NotifyReport: () => ({}),
+  PublishFirmwareStatusNotification: () => ({}),
 };
 
 const { createRPCError } = require('ocpp-rpc');

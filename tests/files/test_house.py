@@ -1,0 +1,278 @@
+"""The file service as the gateway meets it: effects in, events out, over a real cache and real doors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from edgegw.core.events import Instant
+from edgegw.core.files import (
+    FetchFirmware,
+    FetchOutcome,
+    FirmwareFetched,
+    FirmwareNews,
+    OpenUpload,
+    UploadForwarded,
+    UploadNews,
+    UploadOpened,
+    UploadOutcome,
+)
+from edgegw.core.publishing import Stage
+from edgegw.files.doors import DoorSettings
+from edgegw.files.forwarding import ForwardSettings
+from edgegw.files.house import FileHouse, HouseSettings, NoLink, host_fits
+from edgegw.files.source import FetchSettings
+from tests.e2e.signed_firmware import make_firmware, sign, tampered
+from tests.files.origin import Origin
+
+NOW = time.time()  # certificates are made to be valid now
+DEADLINE_S = 20.0
+
+
+class Heard:
+    """What the sessions were told, by order."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self._news = asyncio.Event()
+
+    def tell(self, identity: str, event: Any) -> None:
+        self.events.append((identity, event))
+        self._news.set()
+
+    async def of(self, order: str, kind: type) -> Any:
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                for _, event in self.events:
+                    if event.order == order and isinstance(event, kind):
+                        self.events.remove(next(e for e in self.events if e[1] is event))
+                        return event
+                self._news.clear()
+                await self._news.wait()
+
+
+@asynccontextmanager
+async def house(
+    folder: Path, heard: Heard, *, choose: Callable[..., str | None] | None = None, **more: Any
+) -> AsyncIterator[FileHouse]:
+    settings = HouseSettings(
+        directory=folder / "firmware_cache",
+        cache_bytes=100_000_000,
+        fetch=FetchSettings(retry_wait_s=0.01, attempts=2),
+        doors=DoorSettings(),
+        forward=ForwardSettings(wait_s=0.01, wait_max_s=0.05, refusals_max=2),
+        inward=("127.0.0.1",),
+        largest_upload_bytes=1_000_000,
+        uploads_per_charger_bytes=2_000_000,
+        uploads_total_bytes=4_000_000,
+        upload_keep_s=86_400.0,
+        web=("127.0.0.1", 0),
+        ftp=("127.0.0.1", 0),
+        **more,
+    )
+    opened = await FileHouse.open(
+        settings, heard.tell, choose or (lambda identity, links: links[0]), lambda: Instant(5.0, NOW)
+    )
+    try:
+        await opened.start()
+        yield opened
+    finally:
+        await opened.stop()
+
+
+async def fetch(
+    opened: FileHouse, heard: Heard, order: str, url: str, charger: str = "CP-1", **more: str
+) -> Any:
+    opened.perform(charger, FetchFirmware(order=order, url=url, needed_until=NOW + 3600, **more))
+    return await heard.of(order, FirmwareFetched)
+
+
+async def get(url: str) -> bytes:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
+        answer = await client.get(url)
+        return answer.content if answer.status_code == 200 else b"%d" % answer.status_code
+
+
+async def put(url: str, data: bytes) -> int:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
+        return (await client.put(url, content=data)).status_code
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+# --- firmware ---------------------------------------------------------------------------------------
+
+
+async def test_a_hundred_orders_are_one_download_and_a_hundred_links(tmp_path: Path, heard: Heard):
+    async with Origin() as origin, house(tmp_path, heard) as box:
+        orders = [fetch(box, heard, f"o-{n}", origin.url(), charger=f"CP-{n}") for n in range(100)]
+        answers = await asyncio.gather(*orders)
+        links = {answer.urls[0] for answer in answers}
+        assert len(links) == 100
+        assert [asked.method for asked in origin.log] == ["GET"]
+        assert {link.rpartition("/")[2] for link in links} == {"charger-1.2.bin"}
+        assert await get(answers[0].urls[0]) == origin.data
+
+
+async def test_one_link_per_protocol(tmp_path: Path, heard: Heard):
+    async with Origin() as origin, house(tmp_path, heard) as box:
+        answer = await fetch(box, heard, "o", origin.url())
+        assert [url.partition(":")[0] for url in answer.urls] == ["http", "ftp"]
+        assert box.doors.protocols == ("HTTP", "FTP")
+
+
+@pytest.mark.parametrize(
+    ("url", "outcome"),
+    [
+        ("file:///etc/passwd", FetchOutcome.FORBIDDEN),
+        ("http://169.254.169.254/latest", FetchOutcome.FORBIDDEN),
+        ("http://127.0.0.2:1/x", FetchOutcome.FORBIDDEN),
+        ("http://127.0.0.1:1/x", FetchOutcome.UNREACHABLE),
+    ],
+)
+async def test_fault_75_what_must_not_be_dialled(
+    tmp_path: Path, heard: Heard, url: str, outcome: FetchOutcome
+):
+    async with house(tmp_path, heard) as box:
+        answer = await fetch(box, heard, "o", url)
+        assert (answer.outcome, answer.urls) == (outcome, ())
+        assert answer.why
+
+
+async def test_fault_78_what_was_signed_and_what_was_not(tmp_path: Path, heard: Heard):
+    firmware = sign(make_firmware(size_bytes=20_000), "ECDSA")
+    signed = {"certificate": firmware.certificate, "signature": firmware.signature}
+    async with Origin(data=tampered(firmware).content) as origin, house(tmp_path, heard) as box:
+        bad = await fetch(box, heard, "o-1", origin.url(), **signed)
+        assert (bad.outcome, bad.urls) == (FetchOutcome.BAD_SIGNATURE, ())
+        assert not box._cache.grants
+        origin.change(firmware.content)
+        good = await fetch(box, heard, "o-2", origin.url(), **signed)
+        assert good.outcome is FetchOutcome.READY, "the origin is asked again after a bad file"
+        assert {file.signature for file in box.files.values() if file.sha256 == firmware.sha256} == {
+            "verified"
+        }
+        junk = await fetch(box, heard, "o-3", origin.url(), certificate="not PEM", signature="x")
+        assert junk.outcome is FetchOutcome.BAD_CERTIFICATE
+
+
+async def test_the_manifest_knows_who_has_what_and_links_end_with_their_order(tmp_path: Path, heard: Heard):
+    async with Origin() as origin:
+        async with house(tmp_path, heard) as box:
+            answer = await fetch(box, heard, "o", origin.url())
+            box.perform("CP-1", FirmwareNews(order="o", status="Downloading"))
+        async with house(tmp_path, heard) as box:  # a restart in between
+            again = answer.urls[0].replace(answer.urls[0].split("/")[2], box.doors.web.split("/")[2])
+            assert await get(again) == origin.data
+            box.perform("CP-1", FirmwareNews(order="o", status="Installed", ended=True))
+            async with asyncio.timeout(DEADLINE_S):
+                while await get(again) != b"404":  # noqa: ASYNC110 - asked over HTTP
+                    await asyncio.sleep(0.01)
+            [file] = box.files.values()
+            assert [(h.charger, h.status) for h in file.holders] == [("CP-1", "installed")]
+
+
+async def test_a_link_of_our_own_is_not_fetched_from_ourselves(tmp_path: Path, heard: Heard):
+    """OCPP 2.x L03: the cloud tells a charger the location that the box has published."""
+    async with Origin() as origin, house(tmp_path, heard) as box:
+        stages: list[Stage] = []
+        md5 = "0" * 32
+        with pytest.raises(Exception, match="MD5"):
+            await box.publisher.publish(origin.url(), md5, stages.append)
+        assert stages == [Stage.DOWNLOADING]
+        file = (await fetch(box, heard, "o", origin.url())) and next(iter(box.files.values()))
+        locations = await box.publisher.publish(origin.url(), file.md5, stages.append)
+        assert [await get(locations[0])] == [origin.data]
+        answer = await fetch(box, heard, "o-2", locations[0], charger="CP-2")
+        assert answer.outcome is FetchOutcome.READY
+        assert answer.urls[0] != locations[0]
+        assert await box.publisher.unpublish(file.md5)
+        assert not await box.publisher.unpublish(file.md5)
+        assert await get(locations[0]) == b"404"
+        gone = await fetch(box, heard, "o-3", locations[0], charger="CP-3")
+        assert gone.outcome is FetchOutcome.UNREACHABLE
+
+
+async def test_a_charger_without_a_protocol_gets_no_link(tmp_path: Path, heard: Heard):
+    async with Origin() as origin, house(tmp_path, heard, choose=lambda identity, links: None) as box:
+        await fetch(box, heard, "o", origin.url())
+        with pytest.raises(NoLink, match="HTTP, FTP"):
+            await box.link("CP-1", next(iter(box.files)), "r-1")
+
+
+# --- uploads ----------------------------------------------------------------------------------------
+
+
+async def opened(box: FileHouse, heard: Heard, order: str, url: str) -> Any:
+    box.perform("CP-1", OpenUpload(order=order, url=url))
+    return await heard.of(order, UploadOpened)
+
+
+async def test_an_upload_goes_on_and_its_session_hears_of_it(tmp_path: Path, heard: Heard):
+    async with Origin(always="status 201") as target, house(tmp_path, heard) as box:
+        answer = await opened(box, heard, "u", target.url("in/"))
+        assert await put(answer.urls[0] + "log.zip", b"what went wrong") == 201
+        box.perform("CP-1", UploadNews(order="u", status="Uploaded", ended=True))
+        done = await heard.of("u", UploadForwarded)
+        assert done.ok
+        assert [(a.method, a.path) for a in target.log] == [("PUT", "/in/log.zip")]
+        box.perform("CP-1", UploadNews(order="u", status="Uploaded", ended=True))
+        assert (await heard.of("u", UploadForwarded)).ok, "told again to a session that forgot"
+        assert len(target.log) == 1
+
+
+async def test_nothing_arrived_is_a_failure(tmp_path: Path, heard: Heard):
+    async with house(tmp_path, heard) as box:
+        await opened(box, heard, "u", "http://127.0.0.1:1/in/")
+        box.perform("CP-1", UploadNews(order="u", status="Uploaded", ended=True))
+        done = await heard.of("u", UploadForwarded)
+        assert (done.ok, done.why) == (False, "nothing arrived at the box")
+        box.perform("CP-1", UploadNews(order="unknown", status="Uploaded", ended=True))
+        assert not (await heard.of("unknown", UploadForwarded)).ok
+
+
+async def test_fault_82_only_to_hosts_that_the_site_allows(tmp_path: Path, heard: Heard):
+    async with house(tmp_path, heard, upload_hosts=("*.csms.example", "10.0.0.0/8")) as box:
+        for url in (
+            "https://csms.example/x",
+            "https://evil.example/x",
+            "ftp://11.0.0.1/",
+            "gopher://x",
+            "junk",
+        ):
+            answer = await opened(box, heard, url, url)
+            assert (answer.outcome, answer.urls) == (UploadOutcome.FORBIDDEN, ()), url
+        assert (await opened(box, heard, "u", "https://in.csms.example/x")).outcome is UploadOutcome.READY
+
+
+@pytest.mark.parametrize(
+    ("host", "pattern", "fits"),
+    [
+        ("A.example.", "a.EXAMPLE", True),
+        ("x.a.example", "*.a.example", True),
+        ("a.example", "*.a.example", False),
+        ("xa.example", "*.a.example", False),
+        ("10.2.3.4", "10.0.0.0/8", True),
+        ("10.2.3.4", "10.2.3.4", True),
+        ("11.2.3.4", "10.0.0.0/8", False),
+    ],
+)
+def test_which_hosts_fit(host: str, pattern: str, fits: bool):
+    assert host_fits(host, pattern) is fits
+
+
+async def test_what_a_person_was_adding_when_the_box_stopped_is_swept_away(tmp_path: Path, heard: Heard):
+    async with house(tmp_path, heard) as box:
+        (box.receiving / "half").write_bytes(b"x")
+    async with house(tmp_path, heard) as box:
+        assert not list(box.receiving.iterdir())
