@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,21 +72,36 @@ def _transfer(transfer: TransferView) -> tuple[str, ...]:
 # --- files ------------------------------------------------------------------------------------------
 
 
+EXISTING = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
 @firmware.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=EXISTING)
 @click.option("--vendor", required=True, help='Which chargers it is for, as they say; "*" fits all.')
 @click.option("--model", required=True, help='Which model; "*" and "?" are wildcards.')
 @click.option("--version", required=True, help="What a charger says that runs it.")
 @click.option("--name", default="", help="What chargers see; otherwise the name of FILE.")
+@click.option("--certificate", type=EXISTING, help="The maker's signing certificate, PEM.")
+@click.option("--signature", type=EXISTING, help="The maker's signature of FILE, base64 or binary.")
 @asks_gateway
 def add(
-    client: ControlClient, asking: Asking, file: Path, vendor: str, model: str, version: str, name: str
+    client: ControlClient,
+    asking: Asking,
+    file: Path,
+    vendor: str,
+    model: str,
+    version: str,
+    name: str,
+    certificate: Path | None,
+    signature: Path | None,
 ) -> int:
     """Keep FILE here, for a rollout.
 
     \b
     edgegw firmware add wall-2.4.1.bin --vendor Acme --model "Wall*" --version 2.4.1
     """
+    if (certificate is None) != (signature is None):
+        raise click.UsageError("--certificate and --signature go together")
     try:
         with moving(file.name, file.stat().st_size, quiet=asking.as_json) as moved:
             added = client.add_firmware(
@@ -95,8 +111,35 @@ def add(
         raise Refused(0, "no_file", f"cannot read {file}: {error.strerror}") from error
     except DamagedOnTheWay as fault:
         raise Refused(0, "damaged", str(fault)) from fault
-    asking.tell(client, f"{added.name}: {size(added.size_bytes)}, sha256 {added.sha256}")
+    signed = ""
+    if certificate is not None and signature is not None:
+        _sign(client, added.sha256, certificate, signature)
+        signed = ", signed"
+    asking.tell(client, f"{added.name}: {size(added.size_bytes)}, sha256 {added.sha256}{signed}")
     return OK
+
+
+def _sign(client: ControlClient, sha256: str, certificate: Path, signature: Path) -> None:
+    """A file whose signature does not fit is not kept: it is not the file that was meant."""
+    try:
+        pem, raw = certificate.read_text("ascii"), signature.read_bytes()
+    except (OSError, UnicodeDecodeError) as error:
+        client.remove_firmware(sha256)
+        raise Refused(0, "no_file", f"cannot read the certificate or the signature: {error}") from error
+    try:
+        client.sign_firmware(sha256, certificate=pem, signature=_base64(raw))
+    except Refused:
+        client.remove_firmware(sha256)
+        raise
+
+
+def _base64(raw: bytes) -> str:
+    text = b"".join(raw.split())
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return base64.b64encode(raw).decode()
+    return text.decode()
 
 
 @firmware.command()

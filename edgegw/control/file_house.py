@@ -159,6 +159,9 @@ class FileHouse(Protocol):
     async def add_local(self, source: Path, *, name: str, vendor: str, model: str, version: str) -> FileSeen:
         """`source` is copied. Raises EdgegwError."""
 
+    async def sign(self, sha256: str, certificate: str, signature: str) -> FileSeen:
+        """Keep a signature with its file. Raises EdgegwError when it does not fit."""
+
     async def remove(self, sha256: str) -> bool:
         """False: there is no such file."""
 

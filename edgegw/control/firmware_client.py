@@ -65,6 +65,11 @@ class FirmwareClient:
             )
         return added
 
+    def sign_firmware(self, sha256: str, *, certificate: str, signature: str) -> models.FileView:
+        body = {"certificate": certificate, "signature": signature}
+        path = f"/v1/firmware/files/{_segment(sha256)}/signature"
+        return self._read(models.FileView, self._ask("PUT", path, json=body, timeout=STORE_TIMEOUT_S))
+
     def remove_firmware(self, sha256: str) -> models.FileRemoved:
         path = f"/v1/firmware/files/{_segment(sha256)}"
         return self._read(models.FileRemoved, self._ask("DELETE", path))

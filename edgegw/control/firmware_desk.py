@@ -90,6 +90,17 @@ class FirmwareDesk:
         )
         return view.file_view(file)
 
+    async def sign(self, sha256: str, signed: models.FileSignature, asker: str) -> models.FileView:
+        house = self._rooms.house
+        if sha256 not in house.files:
+            raise Problem(404, "no_such_file", f"no file {sha256[:12]} is kept here")
+        try:
+            file = await house.sign(sha256, signed.certificate, signed.signature)
+        except EdgegwError as fault:
+            raise Problem(422, "signature", str(fault)) from fault
+        log.info("%s added the signature of %s", asker, file.name)
+        return view.file_view(file)
+
     async def remove(self, sha256: str, asker: str) -> models.FileRemoved:
         rooms = self._rooms
         user = rooms.rollouts.uses(sha256)

@@ -86,6 +86,15 @@ class FileRemoved(View):
 # --- rollouts ---------------------------------------------------------------------------------------
 
 
+class FileSignature(BaseModel):
+    """What the maker of a firmware file signed it with; chargers with signed updates check it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    certificate: str = Field(min_length=1, max_length=5500, description="the signing certificate, PEM")
+    signature: str = Field(min_length=1, max_length=800, description="of the whole file, base64")
+
+
 class RolloutOrder(BaseModel):
     """Bring a file of the cache to the chargers it is for."""
 

@@ -92,6 +92,15 @@ async def remove_firmware(request: Request, sha256: Sha256) -> Response:
     return _json(await _service(request).firmware.remove(sha256, _asker(request)))
 
 
+@routes.put(
+    "/firmware/files/{sha256}/signature",
+    response_model=models.FileView,
+    summary="Keep the signature of a firmware file with it",
+)
+async def sign_firmware(request: Request, sha256: Sha256, signed: models.FileSignature) -> Response:
+    return _json(await _service(request).firmware.sign(sha256, signed, _asker(request)))
+
+
 @routes.get("/firmware/rollouts", response_model=models.RolloutList, summary="Rollouts, newest first")
 async def rollouts(request: Request) -> Response:
     return _json(_service(request).firmware.rollouts())

@@ -17,7 +17,7 @@ from edgegw.control.doors import Token
 
 BODY_BYTES_MAX = 1024 * 1024
 FILE_ROUTE = ("POST", "/v1/firmware/files")
-FILE_BYTES_MAX = 4 * 1024**3  # no firmware is longer; [files] has its own, lower limit
+FILE_BYTES_MAX = 64 * 1024**3  # the most that [files] largest_file can be; its desk holds a file to that
 OPEN_PATHS = frozenset({"/v1/health"})  # a health check carries no secret
 
 Scope = MutableMapping[str, Any]

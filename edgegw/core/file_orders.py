@@ -119,8 +119,10 @@ class FileOrders:
         """Whoever waited for an answer is gone with the process; what was only live is void."""
         if document.kind == FIRMWARE:
             order = msgspec.json.decode(document.value, type=FirmwareOrder)
-            stage = Stage.FETCHING if order.stage is Stage.SENT and not order.by_site else order.stage
-            self.firmware = msgspec.structs.replace(order, told=True, relayed=False, stage=stage)
+            unanswered = order.stage is Stage.SENT
+            stage = Stage.FETCHING if unanswered else order.stage
+            if not (unanswered and order.by_site):  # its rollout sends it again
+                self.firmware = msgspec.structs.replace(order, told=True, relayed=False, stage=stage)
         elif document.kind == UPLOAD:
             upload = msgspec.json.decode(document.value, type=UploadOrder)
             if upload.stage in (UploadStage.RUNNING, UploadStage.OWED):

@@ -242,6 +242,8 @@ def on_answer(
     order = state.files.firmware
     if order is None or purpose != PURPOSE + order.id or order.stage is not Stage.SENT:
         return []
+    if order.by_site and order.action == "SignedUpdateFirmware" and _knows_no_signed(frame):
+        return _unsigned(state, order, now)
     why = refusal(frame)
     if not why:
         stage = Stage.ORIGINAL if order.original else Stage.LOCAL
@@ -251,6 +253,17 @@ def on_answer(
         text = f"{state.identity}: would not have the update that the cloud ordered: {why}"
         effects += [Noticed("firmware_refused", text), *tell_status(state, order, "DownloadFailed", now)]
     return effects
+
+
+def _knows_no_signed(frame: CallResult | CallError | None) -> bool:
+    """A 1.6 charger without the security whitepaper; it takes the plain command."""
+    return isinstance(frame, CallError) and frame.code in ("NotImplemented", "NotSupported")
+
+
+def _unsigned(state: ChargerState, order: FirmwareOrder, now: Instant) -> list[Effect]:
+    order = replace(order, action="UpdateFirmware", request_id=None)
+    payload = {"location": order.location, "retrieveDate": state.site.time_text(now)}
+    return [*keep(state, order), *box_calls.ask(state, order.action, payload, PURPOSE + order.id, now)]
 
 
 def mask(state: ChargerState, purpose: str, frame: CallResult | CallError, data: bytes) -> bytes:
@@ -283,6 +296,8 @@ def refusal(frame: CallResult | CallError | None) -> str:
 def on_ordered(state: ChargerState, event: UpdateOrdered, now: Instant) -> list[Effect]:
     """The site's own update. Never beside the cloud's."""
     busy = state.files.firmware
+    if busy is not None and busy.id == event.order:
+        return []  # sent again by a rollout that was interrupted
     if busy is not None and busy.runs:
         return [FirmwareNews(order=event.order, status="Refused", why=_BUSY, ended=True)]
     if not state.charger_up:
@@ -290,7 +305,13 @@ def on_ordered(state: ChargerState, event: UpdateOrdered, now: Instant) -> list[
     action, payload = _payload(state, event, now)
     request_id = payload.get("requestId")
     order = FirmwareOrder(
-        id=event.order, action=action, request_id=request_id, stage=Stage.SENT, told=True, at=now.wall
+        id=event.order,
+        action=action,
+        request_id=request_id,
+        location=event.url,
+        stage=Stage.SENT,
+        told=True,
+        at=now.wall,
     )
     effects = keep(state, order) + note_request(state, request_id)
     return effects + box_calls.ask(state, action, payload, PURPOSE + order.id, now)

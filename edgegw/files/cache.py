@@ -267,19 +267,18 @@ class FirmwareCache:
         return file
 
     async def revoke(self, order: str) -> None:
-        """The links of an order lead nowhere any more."""
+        """The links of an order lead nowhere any more.
+
+        It counts from now on; when the disk refuses, the log says so and the next write has it too.
+        """
         if self._grants.drop(lambda grant: grant.order == order):
-            await self._save_if_possible()
+            with suppress(CacheFault):
+                await self._manifest.save()
 
     async def note(self, charger: str, sha256: str, status: HolderStatus) -> None:
-        """Keep how far a charger is with a file."""
+        """Keep how far a charger is with a file; on disk soon."""
         self._grants.note(charger, sha256, status)
-        await self._save_if_possible()
-
-    async def _save_if_possible(self) -> None:
-        """It counts from now on; when the disk refuses, the log says so and the next write has it too."""
-        with suppress(CacheFault):
-            await self._manifest.save()
+        self._manifest.save_soon()
 
 
 def _merged(known: CachedFile, new: CachedFile) -> CachedFile:

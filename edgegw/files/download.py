@@ -25,6 +25,7 @@ from edgegw.files.cache import FirmwareCache
 from edgegw.files.disk import Digests, NoRoom, fault, hash_file
 from edgegw.files.part import Part
 from edgegw.files.source import FetchFailed, FetchSettings, Opened, Retry, Source, StartOver, Validators
+from edgegw.files.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Download:
         location: Location,
         progress: FetchProgress,
         bytes_max: int,
+        throttle: Throttle,
     ) -> None:
         self._cache = cache
         self._disk = cache.disk
@@ -74,6 +76,7 @@ class Download:
         self._location = location
         self._progress = progress
         self._bytes_max = bytes_max
+        self._throttle = throttle
         self._room_bytes = 0
         self.answered = False  # the origin began to hand out a file
 
@@ -197,6 +200,8 @@ class Download:
                     await self._disk.run(part.mark)
                     marked_at = now
                 speed.received(len(block), now)
+                # Who does not read lets the origin wait: TCP hands the pace on.
+                await self._throttle.take(len(block))
         if total is not None and part.size_bytes < total:
             raise Retry(f"the connection ended after {part.size_bytes} of {total} bytes")
 

@@ -23,6 +23,7 @@ from edgegw.files.lookup import CheckedLookup, Lookup
 from edgegw.files.manifest import CachedFile
 from edgegw.files.part import drop_part
 from edgegw.files.source import FetchFailed, FetchSettings, Retry, Source
+from edgegw.files.throttle import Throttle
 from edgegw.runtime.tasks import Tasks
 
 __all__ = ["FetchFailed", "FetchProgress", "FetchSettings", "Fetcher"]
@@ -45,6 +46,7 @@ class Fetcher:
         settings: FetchSettings,
         wall: Callable[[], float],
         lookup: Lookup | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         self._cache = cache
         self._settings = settings
@@ -53,6 +55,7 @@ class Fetcher:
         self._sources: dict[str, Source] = {}
         self._tasks = Tasks()
         self._flights: dict[str, tuple[asyncio.Task[_Outcome], FetchProgress]] = {}
+        self._throttle = throttle or Throttle(settings.rate_bytes_per_s)
         self._turns = asyncio.Semaphore(DOWNLOADS_MAX)
 
     @property
@@ -129,8 +132,9 @@ class Fetcher:
             return cached
         origin = self._cache.origin_of(location.key)
         version = origin.validators(cached.size_bytes) if cached is not None and origin is not None else None
+        source = self._source(location.scheme)
         download = Download(
-            self._cache, self._source(location.scheme), self._settings, location, progress, bytes_max
+            self._cache, source, self._settings, location, progress, bytes_max, self._throttle
         )
         try:
             done = await download.run(version if version is not None and version.tells else None)

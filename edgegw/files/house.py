@@ -24,7 +24,6 @@ from edgegw.core.files import (
     UploadForwarded,
     UploadOpened,
 )
-from edgegw.errors import EdgegwError
 from edgegw.files.addresses import AddressGuard
 from edgegw.files.cache import FirmwareCache
 from edgegw.files.doors import Doorkeeper, DoorSettings, Transfer
@@ -36,10 +35,12 @@ from edgegw.files.http_server import FileServer
 from edgegw.files.links import Doors
 from edgegw.files.manifest import CachedFile
 from edgegw.files.publishing import SitePublisher
+from edgegw.files.signing import keep_signature
 from edgegw.files.source import FetchSettings
 from edgegw.files.upload_index import UploadSlot
 from edgegw.files.upload_service import UploadService
 from edgegw.files.uploads import UploadStore
+from edgegw.runtime.rollouts import NotForThisCharger
 from edgegw.runtime.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ FileAnswer = FirmwareFetched | UploadOpened | UploadForwarded
 Chooser = Callable[[str, Sequence[str]], str | None]
 
 
-class NoLink(EdgegwError):
+class NoLink(NotForThisCharger):
     """The charger knows none of the protocols that are served here."""
 
 
@@ -223,6 +224,17 @@ class FileHouse:
         """The link to a cached file that this charger can use. Raises EdgegwError."""
         until = self._wall() + LINK_LIFETIME_S
         return self._chosen(identity, await self._firmware.link(identity, sha256, order, until))
+
+    def signed(self, sha256: str) -> tuple[str, str]:
+        """(certificate, signature) that go with a file; empty when nobody signed it."""
+        file = self._cache.files.get(sha256)
+        return (file.certificate, file.signed) if file is not None else ("", "")
+
+    async def sign(self, sha256: str, certificate: str, signature: str) -> CachedFile:
+        """Keep the signature of a file with it. Raises EdgegwError when it does not fit the file."""
+        now = self._now()
+        dated = now.wall if now.trusted else None
+        return await keep_signature(self._cache, sha256, certificate, signature, dated)
 
     async def place(self, identity: str, order: str, kind: str) -> str:
         """An address for one upload that stays on site. Raises EdgegwError."""

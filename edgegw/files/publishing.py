@@ -64,8 +64,8 @@ class SitePublisher:
         file = self._file(md5)
         if file is None:
             return False
-        await self._cache.revoke(_order(md5))
         self._cache.update(file.sha256, published=False)
+        await self._cache.revoke(_order(md5))
         return True
 
     def _file(self, md5: str) -> CachedFile | None:

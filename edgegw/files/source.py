@@ -21,8 +21,9 @@ import msgspec
 
 from edgegw.errors import EdgegwError
 from edgegw.files.addresses import Location
+from edgegw.files.throttle import block_bytes
 
-BLOCK_BYTES: Final = 128 * 1024  # what is handed on at once: few thread switches, little memory
+BLOCK_BYTES_MAX: Final = 128 * 1024  # what is handed on at once: few thread switches, little memory
 
 FailKind = Literal["unreachable", "refused", "too_large", "no_room", "changed", "checksum", "forbidden"]
 
@@ -61,6 +62,7 @@ class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
     retry_wait_max_s: float = 300.0
     retry_after_max_s: float = 3600.0  # what an origin may ask for
     fresh_s: float = 600.0  # so long the origin is not asked again whether the file changed
+    rate_bytes_per_s: float = 0.0  # of all downloads together, 0: no limit; OCPP shares the line
     rate_min_bytes_per_s: int = 1000  # averaged over `rate_window_s`: slower is not a download
     rate_window_s: float = 60.0
     time_max_s: float = 12 * 3600.0  # all attempts of one file
@@ -69,6 +71,11 @@ class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
     mark_interval_s: float = 5.0
     known_hosts: Path | None = None  # without it nothing is fetched by sftp
     ca_file: Path | None = None  # instead of the system's authorities
+
+    @property
+    def block_bytes(self) -> int:
+        """What a source reads at once: at a low rate less, or the line would be filled in bursts."""
+        return block_bytes(self.rate_bytes_per_s, BLOCK_BYTES_MAX)
 
 
 class Validators(msgspec.Struct, frozen=True, kw_only=True):

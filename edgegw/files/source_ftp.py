@@ -21,7 +21,6 @@ import aioftp
 from edgegw.files.addresses import Location, decoded
 from edgegw.files.lookup import CheckedLookup
 from edgegw.files.source import (
-    BLOCK_BYTES,
     FetchFailed,
     FetchSettings,
     Opened,
@@ -83,7 +82,8 @@ class FtpSource:
             if offset and known is not None and not version.same_as(known):
                 raise StartOver("the file changed at the origin between two attempts")
             stream = await self._begin(client, path, offset)
-            yield Opened(validators=version, start=offset, blocks=_blocks(client, stream, version, offset))
+            blocks = _blocks(client, stream, version, offset, self._settings.block_bytes)
+            yield Opened(validators=version, start=offset, blocks=blocks)
 
     async def _connect(self, addresses: list[str], location: Location) -> _PinnedClient:
         why = "no connection"
@@ -158,10 +158,11 @@ async def _blocks(
     stream: aioftp.DataConnectionThrottleStreamIO,
     version: Validators,
     offset: int,
+    size_bytes: int,
 ) -> AsyncGenerator[bytes, None]:
     received = offset
     with _asking():
-        while block := await stream.read(BLOCK_BYTES):
+        while block := await stream.read(size_bytes):
             received += len(block)
             yield block
         if version.total_bytes != received:

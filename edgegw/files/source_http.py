@@ -27,7 +27,6 @@ from edgegw.files.disk import Disk
 from edgegw.files.http_answers import authorization, check_body, extent, request_headers, retry_after_s
 from edgegw.files.lookup import CheckedLookup
 from edgegw.files.source import (
-    BLOCK_BYTES,
     FetchFailed,
     FetchSettings,
     Opened,
@@ -40,6 +39,7 @@ from edgegw.files.source import (
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 TRY_AGAIN: Final = frozenset({408, 425, 429})  # the only 4xx that waiting can change
+READ_AHEAD_BYTES: Final = 64 * 1024  # the library's own: it stops reading when it holds twice this
 _WEB = frozenset({"http", "https"})
 
 
@@ -104,6 +104,7 @@ class HttpSource:
         return aiohttp.ClientSession(
             connector=connector,
             auto_decompress=False,
+            read_bufsize=min(settings.block_bytes, READ_AHEAD_BYTES),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=timeout,
             trust_env=False,
@@ -180,7 +181,9 @@ class HttpSource:
         )
         if revalidate and known is not None and validators.tells and validators.same_as(known):
             return Opened(blocks=no_blocks(), unchanged=True)  # it does not know conditional requests
-        return Opened(validators=validators, start=start, blocks=_blocks(response))
+        return Opened(
+            validators=validators, start=start, blocks=_blocks(response, self._settings.block_bytes)
+        )
 
     def _refused(self, response: aiohttp.ClientResponse) -> None:
         text = f"the origin answers {response.status} {response.reason or ''}".rstrip()
@@ -202,9 +205,9 @@ def next_hop(location: Location, target: str) -> Location:
     return hop
 
 
-async def _blocks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+async def _blocks(response: aiohttp.ClientResponse, size_bytes: int) -> AsyncGenerator[bytes, None]:
     try:
-        async for block in response.content.iter_chunked(BLOCK_BYTES):
+        async for block in response.content.iter_chunked(size_bytes):
             yield block
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise Retry(f"the connection broke: {_words(error)}") from None

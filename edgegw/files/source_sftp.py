@@ -24,7 +24,6 @@ import asyncssh
 from edgegw.files.addresses import Location, decoded
 from edgegw.files.lookup import CheckedLookup
 from edgegw.files.source import (
-    BLOCK_BYTES,
     FetchFailed,
     FetchSettings,
     Opened,
@@ -146,7 +145,7 @@ class SftpSource:
         try:
             while True:
                 async with asyncio.timeout(self._settings.stall_timeout_s):
-                    block = await file.read(BLOCK_BYTES, offset)
+                    block = await file.read(self._settings.block_bytes, offset)
                 if not block:
                     return
                 offset += len(block)

@@ -47,6 +47,13 @@ class Bucket:
         self._tokens = min(self._room, self._tokens + size_bytes)
 
 
+def block_bytes(rate_bytes_per_s: float, most_bytes: int) -> int:
+    """How much moves at once."""
+    if rate_bytes_per_s <= 0:
+        return most_bytes
+    return max(BLOCK_BYTES_MIN, min(most_bytes, int(rate_bytes_per_s / BLOCKS_PER_S)))
+
+
 def loop_time() -> float:
     return asyncio.get_running_loop().time()
 
@@ -63,8 +70,7 @@ class Throttle:
         self._bucket = Bucket(rate_bytes_per_s)
         self._clock = clock
         self._sleep = sleep
-        share = int(rate_bytes_per_s / BLOCKS_PER_S) if rate_bytes_per_s > 0 else BLOCK_BYTES_MAX
-        self.block_bytes = max(BLOCK_BYTES_MIN, min(BLOCK_BYTES_MAX, share))
+        self.block_bytes = block_bytes(rate_bytes_per_s, BLOCK_BYTES_MAX)
 
     async def take(self, size_bytes: int) -> None:
         """Returns when `size_bytes` may move. Who is cancelled while waiting has used nothing."""

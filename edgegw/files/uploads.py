@@ -134,9 +134,10 @@ class UploadStore:
                 remote_url=remote_url,
                 remote_shown=remote_shown,
             )
-        self._set(msgspec.structs.replace(slot, expires_at=max(expires_at, slot.expires_at)))
+        slot = msgspec.structs.replace(slot, expires_at=max(expires_at, slot.expires_at))
+        self._set(slot)
         await self._index.save()
-        return self._slots[order]
+        return self._slots.get(order, slot)  # it may be discarded by now: its charger hung up
 
     async def update(self, order: str, **changes: Any) -> UploadSlot | None:
         """Change fields of a slot, durably; None when there is no such slot any more."""

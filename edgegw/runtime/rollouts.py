@@ -54,6 +54,9 @@ class LinkMaker(Protocol):
         Raises NotForThisCharger, or another EdgegwError when the file cannot be handed out at all.
         """
 
+    def signed(self, sha256: str) -> tuple[str, str]:
+        """(certificate, signature) that go with the file; empty when nobody signed it."""
+
 
 class SessionSeen(Protocol):
     """What is needed of a `runtime.session.Session`."""
@@ -209,7 +212,14 @@ class Rollouts:
             self._apply(rules.withdrawn(rollout, order))
             return
         log.info("rollout %s: %s is sent the update", order.rollout, order.charger)
-        event = UpdateOrdered(order=order.order, url=url, request_id=request_id(order.order))
+        certificate, signature = self._links.signed(order.sha256)
+        event = UpdateOrdered(
+            order=order.order,
+            url=url,
+            request_id=request_id(order.order),
+            certificate=certificate,
+            signature=signature,
+        )
         self._sessions[order.charger].handle(event)
 
     def on_news(self, identity: str, news: FirmwareNews | UploadNews) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from edgegw.files.download import FetchProgress
 from tests.cli.conftest import Shell
 from tests.control.file_house import FilesHouse
 from tests.control.house import House
+from tests.e2e.signed_firmware import make_firmware, sign
 
 FIRMWARE = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(FIRMWARE).hexdigest()
@@ -259,3 +261,32 @@ def test_tables_fit_a_terminal():
     lines = table(columns, [row], width=80).splitlines()
     assert max(len(line) for line in lines) <= 80
     assert json.dumps(lines).count("2.0.1") >= 2
+
+
+# --- signed files -----------------------------------------------------------------------------------
+
+
+async def test_a_signed_file_is_kept_with_its_signature(house: FilesHouse, shell: Shell, tmp_path: Path):
+    firmware = sign(make_firmware("9.1", 20_000))
+    file, pem, signature = (tmp_path / name for name in ("fw.bin", "fw.pem", "fw.sig"))
+    file.write_bytes(firmware.content)
+    pem.write_text(firmware.certificate)
+    for told in (firmware.signature.encode() + b"\n", base64.b64decode(firmware.signature)):
+        signature.write_bytes(told)
+        words = ("--certificate", str(pem), "--signature", str(signature))
+        assert (await shell("firmware", "add", str(file), *FOR, *words)).stdout.endswith(", signed\n")
+        [kept] = (await shell.json("firmware"))["files"]
+        assert kept["signature"] == "verified"
+        await shell("firmware", "remove", "fw.bin")
+
+
+async def test_a_file_whose_signature_does_not_fit_is_not_kept(shell: Shell, source: Path, tmp_path: Path):
+    firmware = sign(make_firmware("9.1", 20_000))
+    (tmp_path / "fw.pem").write_text(firmware.certificate)
+    (tmp_path / "fw.sig").write_text(firmware.signature)
+    words = ("--certificate", str(tmp_path / "fw.pem"), "--signature", str(tmp_path / "fw.sig"))
+    told = await shell("firmware", "add", str(source), *FOR, *words, code=1)
+    assert "is not one of this file" in told.stderr
+    assert "no firmware is kept here" in (await shell("firmware")).stdout
+    lone = await shell("firmware", "add", str(source), *FOR, *words[:2], code=2)
+    assert "go together" in lone.stderr

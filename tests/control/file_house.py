@@ -15,6 +15,7 @@ from edgegw.files.cache import FirmwareCache
 from edgegw.files.doors import Transfer
 from edgegw.files.download import FetchProgress
 from edgegw.files.manifest import CachedFile
+from edgegw.files.signing import keep_signature
 from edgegw.files.upload_index import UploadSlot
 from edgegw.files.uploads import UploadStore
 from edgegw.runtime.log_orders import LogOrders
@@ -62,6 +63,13 @@ class Shelf:
 
     async def discard(self, order: str) -> None:
         await self.uploads.discard(order)
+
+    def signed(self, sha256: str) -> tuple[str, str]:
+        file = self.files[sha256]
+        return file.certificate, file.signed
+
+    async def sign(self, sha256: str, certificate: str, signature: str) -> CachedFile:
+        return await keep_signature(self.cache, sha256, certificate, signature, time.time())
 
     async def link(self, identity: str, sha256: str, order: str) -> str:
         if identity in self.no_link_for:

@@ -391,6 +391,35 @@ def test_the_cloud_hears_nothing_of_an_update_of_the_site(version):
     assert [s for _, s in told.news] == ["Sent", "Downloading", "Downloaded", "Installing", "Installed"]
 
 
+@pytest.mark.parametrize("version", [V16, V201, V21])
+def test_a_signed_update_of_the_site(version):
+    told = file_story(version)
+    told.happens(UpdateOrdered(order="r", url=LINK, request_id=5, certificate="C", signature="S"))
+    _, _, action, payload = told.charger.last
+    assert action == ("SignedUpdateFirmware" if version is V16 else "UpdateFirmware")
+    assert payload["requestId"] == 5
+    firmware = payload["firmware"]
+    assert (firmware["location"], firmware["signingCertificate"], firmware["signature"]) == (LINK, "C", "S")
+
+
+@pytest.mark.parametrize("code", ["NotImplemented", "NotSupported", "InternalError"])
+def test_a_plain_1_6_charger_gets_the_plain_command_instead(code):
+    told = file_story(V16)
+    told.happens(UpdateOrdered(order="r", url=LINK, request_id=5, certificate="C", signature="S"))
+    assert told.charger.last[2] == "SignedUpdateFirmware"
+    told.forget()
+    told.charger.refuses(code)
+    if code == "InternalError":
+        assert told.news == [("r", "Refused")]
+        return
+    assert told.charger.last[2] == "UpdateFirmware"
+    assert told.charger.last[3]["location"] == LINK
+    told.charger.answers({})
+    told.charger.sends(*status_of(V16, "Installed"))
+    assert not told.cloud.raw
+    assert [s for _, s in told.news] == ["Sent", "Installed"]
+
+
 def test_a_late_status_of_an_update_of_the_site_is_still_not_the_clouds():
     told = file_story(V201)
     site_update(told)
@@ -423,6 +452,21 @@ def test_the_clouds_update_takes_the_place_of_the_sites_and_the_cloud_does_not_n
     told.fetched()
     told.charger.answers({"status": "AcceptedCanceled"})
     assert told.cloud.frames == [[3, "c-1", {"status": "Accepted"}]]
+
+
+def test_an_update_of_the_site_that_a_power_cut_interrupted_is_sent_again():
+    told = file_story(V201)
+    site_update(told)
+    told.restart()
+    told.charger.connects()
+    told.forget()
+    site_update(told)
+    assert told.charger.actions == ["UpdateFirmware"]
+    told.charger.answers({"status": "Accepted"})
+    told.forget()
+    site_update(told)
+    assert not told.charger.raw, "it has it"
+    assert not told.news
 
 
 def test_the_sites_update_is_refused_when_the_charger_is_away():

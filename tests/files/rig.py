@@ -12,6 +12,7 @@ from edgegw.files.addresses import AddressGuard
 from edgegw.files.cache import FirmwareCache
 from edgegw.files.fetch import Fetcher, FetchSettings
 from edgegw.files.lookup import Lookup
+from edgegw.files.throttle import Throttle
 
 QUOTA_BYTES = 50_000_000
 QUICK = {"retry_wait_s": 0.001, "fresh_s": 0.0, "connect_timeout_s": 5.0}
@@ -25,6 +26,22 @@ class Wall:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Clock:
+    """For a `Throttle`. Sleeping moves it; every sleep is noted."""
+
+    def __init__(self) -> None:
+        self.began = self.now = 100.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, wait_s: float) -> None:
+        self.slept.append(wait_s)
+        self.now += wait_s
+        await asyncio.sleep(0)
 
 
 @dataclass
@@ -49,13 +66,19 @@ async def box(
     wall: Wall | None = None,
     inward: tuple[str, ...] = ("127.0.0.1",),
     lookup: Lookup | None = None,
+    throttle: Throttle | None = None,
     quota_bytes: int = QUOTA_BYTES,
     **settings: object,
 ) -> AsyncIterator[Box]:
     wall = wall or Wall()
     cache = await FirmwareCache.open(directory, quota_bytes=quota_bytes, wall=wall, disk_reserve_bytes=0)
     fetcher = Fetcher(
-        cache, AddressGuard(inward), FetchSettings(**{**QUICK, **settings}), wall, lookup=lookup
+        cache,
+        AddressGuard(inward),
+        FetchSettings(**{**QUICK, **settings}),
+        wall,
+        lookup=lookup,
+        throttle=throttle,
     )
     try:
         yield Box(cache, fetcher, wall)

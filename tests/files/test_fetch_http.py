@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from edgegw.files.fetch import FetchFailed
+from edgegw.files.throttle import BURST_S, Throttle
 from tests.files.keys import server_context
 from tests.files.origin import FIRMWARE, OTHER_FIRMWARE, Origin
-from tests.files.rig import Box, box
+from tests.files.rig import Box, Clock, box
 
 SHA256 = hashlib.sha256(FIRMWARE).hexdigest()
 MD5 = hashlib.md5(FIRMWARE).hexdigest()
@@ -67,6 +68,21 @@ async def test_a_download_that_nobody_waits_for_any_more_is_finished_for_the_nex
         origin.release.set()
         assert (await here.fetcher.fetch(origin.url())).sha256 == SHA256
         assert len(origin.log) == 1
+
+
+async def test_all_downloads_together_keep_the_rate(tmp_path: Path):
+    clock = Clock()
+    throttle = Throttle(500_000, clock, clock.sleep)
+    async with (
+        Origin() as one,
+        Origin(data=OTHER_FIRMWARE) as other,
+        box(tmp_path, rate_bytes_per_s=500_000, throttle=throttle) as here,
+    ):
+        files = await asyncio.gather(*(here.fetcher.fetch(origin.url()) for origin in (one, other)))
+        assert {file.sha256 for file in files} == {SHA256, hashlib.sha256(OTHER_FIRMWARE).hexdigest()}
+        saved_up = 500_000 * BURST_S
+        assert clock.now - clock.began == pytest.approx((2 * len(FIRMWARE) - saved_up) / 500_000)
+        assert max(clock.slept) < 0.2  # in small steps, not in bursts
 
 
 async def test_query_and_credentials_reach_the_origin_and_nobody_else(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edgegw.files import manifest
 from edgegw.files.cache import FirmwareCache, NotCached
 from edgegw.files.disk import Disk
 from edgegw.files.manifest import CachedFile, Contents, ManifestWriter, read_contents
@@ -154,6 +155,36 @@ async def test_changes_that_come_together_share_a_write(tmp_path: Path, caplog: 
         disk.close()
     assert len(written) <= 3
     assert caplog.records == []
+
+
+async def test_what_a_power_cut_may_take_waits_for_company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    written, path, disk = asyncio.Event(), tmp_path / "manifest.json", Disk()
+    looks: list[float] = []
+
+    def now() -> Contents:
+        looks.append(0.0)
+        written.set()
+        return Contents()
+
+    writer = ManifestWriter(path, now, disk)
+    try:
+        for _ in range(500):
+            writer.save_soon()
+            await asyncio.sleep(0)
+        assert looks == []
+        await writer.save()  # takes along what waits
+        assert len(looks) == 1
+        monkeypatch.setattr(manifest, "SOON_S", 0.0)
+        written.clear()
+        writer.save_soon()
+        await written.wait()
+        monkeypatch.undo()
+        writer.save_soon()
+    finally:
+        await writer.close()
+        disk.close()
+    assert len(looks) == 3
+    assert read_contents(path) == Contents()
 
 
 async def test_a_manifest_that_cannot_be_written_is_said_and_the_old_one_stays(

@@ -6,22 +6,8 @@ import asyncio
 
 import pytest
 
-from edgegw.files.throttle import BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, Bucket, Throttle
-
-
-class Clock:
-    """Sleeping moves it; every sleep is noted."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, wait_s: float) -> None:
-        self.slept.append(wait_s)
-        self.now += wait_s
+from edgegw.files.throttle import BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, Bucket, Throttle, block_bytes
+from tests.files.rig import Clock
 
 
 def test_what_was_saved_up_goes_at_once_and_the_rest_at_the_rate():
@@ -53,6 +39,7 @@ def test_blocks_get_smaller_with_the_rate():
     assert Throttle(1000).block_bytes == BLOCK_BYTES_MIN
     assert Throttle(320_000).block_bytes == 20_000
     assert Throttle(10**9).block_bytes == BLOCK_BYTES_MAX
+    assert block_bytes(10**9, 1_000_000) == 1_000_000
 
 
 async def test_the_sum_of_all_transfers_keeps_the_rate():
@@ -60,7 +47,7 @@ async def test_the_sum_of_all_transfers_keeps_the_rate():
     throttle = Throttle(10_000, clock, clock.sleep)
     for _ in range(20):
         await throttle.take(1000)
-    assert clock.now - 100.0 == pytest.approx((20_000 - 2500) / 10_000)
+    assert clock.now - clock.began == pytest.approx((20_000 - 2500) / 10_000)
 
 
 async def test_who_is_cancelled_while_waiting_has_used_nothing():

@@ -220,6 +220,16 @@ async def test_a_file_is_kept_for_its_time_and_not_before_somebody_was_told(tmp_
     await store.close()
 
 
+async def test_an_order_that_is_called_off_while_its_slot_is_opened(tmp_path: Path):
+    """The charger hung up: whoever opened the slot is given one, and it takes nothing."""
+    store = await open_uploads(tmp_path)
+    slot, _ = await asyncio.gather(slot_in(store), store.discard("o1"))
+    assert store.slots == {}
+    with pytest.raises(UploadRefused):
+        await store.receive(slot.token)
+    await store.close()
+
+
 async def test_discard_takes_the_slot_and_its_file(tmp_path: Path):
     store = await open_uploads(tmp_path)
     slot = await slot_in(store)

@@ -37,6 +37,9 @@ class Links:
         self.asked: list[str] = []
         self.go = asyncio.Event()
 
+    def signed(self, sha256: str) -> tuple[str, str]:
+        return "", ""
+
     async def link(self, identity: str, sha256: str, order: str) -> str:
         self.asked.append(order)
         await asyncio.wait_for(self.go.wait(), DEADLINE_S)
