@@ -484,6 +484,7 @@ async def test_the_document_is_openapi_31_and_names_every_route(api: Api):
         "/v1/queue", "/v1/queue/rows", "/v1/queue/resend",
         "/v1/power", "/v1/limits",
         "/v1/firmware", "/v1/firmware/files", "/v1/firmware/files/{sha256}",
+        "/v1/firmware/files/{sha256}/signature",
         "/v1/firmware/rollouts", "/v1/firmware/rollouts/{rollout_id}",
         "/v1/firmware/rollouts/{rollout_id}/pause", "/v1/firmware/rollouts/{rollout_id}/resume",
         "/v1/firmware/rollouts/{rollout_id}/stop", "/v1/chargers/{identity}/diagnostics",
