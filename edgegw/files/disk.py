@@ -9,6 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hashlib
 import os
@@ -70,7 +71,9 @@ class Disk:
         try:
             return await asyncio.shield(job)
         except asyncio.CancelledError:
-            await asyncio.wait((job,))
+            while not job.done():  # and cancelled again meanwhile: by a peer that left, then by a stop
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait((job,))
             if not job.cancelled():
                 job.exception()  # nobody is left to hear of it
             raise

@@ -35,6 +35,7 @@ _HOLDS: dict[str, HolderStatus] = {
     "InstallVerificationFailed": "failed",
     "InvalidSignature": "failed",
 }
+OVER = ""
 Tell = Callable[[str, FirmwareFetched], None]
 
 
@@ -53,7 +54,7 @@ class FirmwareService:
         self._tell = tell
         self._now = now
         self._tasks = Tasks()
-        self._running: dict[str, str] = {}  # order -> charger
+        self._running: dict[str, str] = {}  # order -> charger, or OVER when nobody wants it any more
         self._orders: dict[str, str] = {}  # order -> sha256 of what it was handed
 
     async def close(self) -> None:
@@ -70,6 +71,8 @@ class FirmwareService:
     async def _fetch(self, charger: str, wish: FetchFirmware) -> None:
         try:
             answer = await self._answer(charger, wish)
+            if self._running[wish.order] == OVER:
+                await self.cache.revoke(wish.order)  # its link would keep the file for a week
         finally:
             self._running.pop(wish.order, None)
         self._tell(charger, answer)
@@ -154,6 +157,8 @@ class FirmwareService:
             if sha256 is not None and holds is not None and sha256 in self.cache.files:
                 await self.cache.note(charger, sha256, holds)
             if news.ended:
+                if news.order in self._running:
+                    self._running[news.order] = OVER
                 self._orders.pop(news.order, None)
                 await self.cache.revoke(news.order)
         except CacheFault as fault:

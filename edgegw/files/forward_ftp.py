@@ -23,8 +23,8 @@ from edgegw.files.parcel import ForwardSettings, Parcel, Unwanted
 from edgegw.files.source import Retry, socket_words
 
 ANONYMOUS: Final = ("anonymous", "edgegw@")
-# The library's answers to nonsense from a server.
-_GARBLED = (EOFError, ValueError, IndexError, AttributeError, asyncio.LimitOverrunError)
+# The library's answers to nonsense from a server, and uvloop's to a connection that is closed already.
+_GARBLED = (EOFError, ValueError, IndexError, AttributeError, asyncio.LimitOverrunError, RuntimeError)
 
 # It writes user names and paths at DEBUG.
 logging.getLogger("aioftp.client").setLevel(logging.WARNING)

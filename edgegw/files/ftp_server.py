@@ -20,6 +20,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -214,6 +215,11 @@ class _Door(aioftp.Server):
 
     # --- sessions ---------------------------------------------------------------------------------
 
+    async def dispatcher(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One session. Only `close` cancels it: Python 3.11 would log that end as a bug."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await super().dispatcher(reader, writer)
+
     async def parse_command(  # type: ignore[override]  # False ends a session quietly; raising would log it
         self, stream: StreamIO, censor_commands: tuple[str] = ("pass",)
     ) -> tuple[str, str] | bool:
@@ -237,6 +243,8 @@ class _Door(aioftp.Server):
         return command.lower(), rest.strip()
 
     async def write_line(self, stream: StreamIO, line: str) -> None:
+        if stream.writer.is_closing():  # uvloop would raise RuntimeError
+            raise ConnectionResetError("the connection is gone")
         await stream.write(f"{line}\r\n".encode())
 
     async def response_writer(self, stream: StreamIO, response_queue: asyncio.Queue[Any]) -> None:

@@ -222,6 +222,8 @@ class FtpTransfers:
 
 def _writes(stream: StreamIO) -> Write:
     async def write(block: bytes) -> None:
+        if stream.writer.is_closing():  # uvloop would raise RuntimeError, which is nobody's to catch
+            raise ConnectionResetError("the data connection is gone")
         stream.writer.write(block)
         await stream.writer.drain()
 

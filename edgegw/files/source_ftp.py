@@ -34,8 +34,8 @@ from edgegw.files.source import (
 ANONYMOUS: Final = ("anonymous", "edgegw@")
 _SIZE = re.compile(r"\d{1,15}", re.ASCII)
 _MDTM = re.compile(r"\d{14}(\.\d{1,9})?", re.ASCII)
-# The library's answers to nonsense from a server.
-_GARBLED = (ValueError, IndexError, AttributeError, UnicodeError, asyncio.LimitOverrunError)
+# The library's answers to nonsense from a server, and uvloop's to a connection that is closed already.
+_GARBLED = (ValueError, IndexError, AttributeError, UnicodeError, asyncio.LimitOverrunError, RuntimeError)
 
 # It writes user names and paths at DEBUG.
 logging.getLogger("aioftp.client").setLevel(logging.WARNING)

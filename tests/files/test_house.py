@@ -182,6 +182,17 @@ async def test_the_manifest_knows_who_has_what_and_links_end_with_their_order(tm
             assert [(h.charger, h.status) for h in file.holders] == [("CP-1", "installed")]
 
 
+async def test_an_order_that_ends_while_its_file_is_fetched_leaves_no_link(tmp_path: Path, heard: Heard):
+    async with Origin(plan=["hold"]) as origin, house(tmp_path, heard) as box:
+        box.perform("CP-1", FetchFirmware(order="o", url=origin.url(), needed_until=NOW + 3600))
+        await origin.arrived.wait()
+        box.perform("CP-1", FirmwareNews(order="o", status="Replaced", ended=True))
+        await asyncio.sleep(0)
+        origin.release.set()
+        assert (await heard.of("o", FirmwareFetched)).outcome is FetchOutcome.READY
+        assert not box._cache.grants
+
+
 async def test_a_link_of_our_own_is_not_fetched_from_ourselves(tmp_path: Path, heard: Heard):
     """OCPP 2.x L03: the cloud tells a charger the location that the box has published."""
     async with Origin() as origin, house(tmp_path, heard) as box:

@@ -525,5 +525,6 @@ def test_the_list_drops_what_ended_first_and_nothing_that_runs():
 def test_a_path_is_read_in_one_form_only():
     assert target_of("/fw/a/b%20c").name == "b c"  # type: ignore[union-attr]
     assert target_of("/up/a").name == ""  # type: ignore[union-attr]
-    for other in ("", "x", "fw/a/b", "/fw/a/b/c", "/x/a/b", "/up/a/b/c", "*"):
+    assert target_of("/up/a/in/log.zip").name == "log.zip"  # type: ignore[union-attr]
+    for other in ("", "x", "fw/a/b", "/fw/a/b/c", "/x/a/b", "/up/a/b/c/d", "*"):
         assert target_of(other) is None

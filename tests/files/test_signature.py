@@ -112,7 +112,11 @@ def test_fault_78_a_certificate_out_of_its_time_is_named():
     assert check_certificate(RSA_PEM, None) == ""  # a box without a clock judges no dates
 
 
-@pytest.mark.parametrize("pem", ["", "garbage", RSA_PEM[:100], "-----BEGIN CERTIFICATE-----"])
+@pytest.mark.parametrize(
+    "pem",
+    ["", "garbage", RSA_PEM[:100], "-----BEGIN CERTIFICATE-----"],
+    ids=["empty", "garbage", "cut", "head only"],
+)
 def test_fault_78_a_certificate_that_cannot_be_read_is_named(pem: str):
     assert check_certificate(pem, None) == "the signing certificate cannot be read"
 

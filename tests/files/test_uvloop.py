@@ -76,6 +76,22 @@ def test_an_ftp_peer_that_dies_in_its_download(tmp_path: Path, caplog: pytest.Lo
     assert errors(caplog) == []
 
 
+def test_sessions_that_are_open_when_the_door_closes(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    async def work() -> None:
+        async with ftp_box(tmp_path) as box:
+            box.shelf.put(DATA)
+            idle, busy = Wire.to(box.port), box.session()
+            await (await idle.__aenter__()).until(b"220 ready\r\n")
+            talk = await busy.__aenter__()
+            data = await Wire.to(await talk.passive()).__aenter__()
+            await talk.say(f"RETR /fw/{TOKEN}/{NAME}")
+        for wire in (talk.wire, data):
+            await wire.rest()
+
+    run(work())
+    assert errors(caplog) == []
+
+
 def test_a_target_that_breaks_off_uploads(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     """The file arrives all the same: the next attempt is not lost with this one."""
 
