@@ -18,6 +18,7 @@ from edgegw.core import (
     replay,
     reports,
     signed,
+    site_update,
     steering,
     uplink,
 )
@@ -222,7 +223,7 @@ _HANDLERS: dict[type, Callable[[ChargerState, Any, Instant], list[Effect]]] = {
     CallRequested: _call_requested,
     LimitsGranted: _limits_granted,
     FirmwareFetched: firmware.on_fetched,
-    UpdateOrdered: firmware.on_ordered,
+    UpdateOrdered: site_update.on_ordered,
     UploadOpened: diagnostics.on_opened,
     UploadForwarded: diagnostics.on_forwarded,
     LogOrdered: diagnostics.on_ordered,

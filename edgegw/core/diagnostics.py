@@ -15,7 +15,7 @@ import msgspec
 import orjson
 from msgspec.structs import replace
 
-from edgegw.core import box_calls, file_links, firmware, forwarding
+from edgegw.core import box_calls, file_keeping, file_links, forwarding
 from edgegw.core.calls import NEVER
 from edgegw.core.effects import Effect, Noticed, SendCloud
 from edgegw.core.events import Instant
@@ -131,7 +131,7 @@ def on_ordered(state: ChargerState, event: LogOrdered, now: Instant) -> list[Eff
     action, payload = _payload(state, event)
     request_id = payload.get("requestId")
     order = UploadOrder(id=event.order, action=action, request_id=request_id, stage=UploadStage.SENT)
-    effects += [*_keep(state, order), *firmware.note_request(state, request_id)]
+    effects += [*_keep(state, order), *file_keeping.note_request(state, request_id)]
     return effects + box_calls.ask(state, action, payload, PURPOSE + order.id, now)
 
 
@@ -162,7 +162,7 @@ def on_answer(
     order = state.files.uploads.get(purpose.removeprefix(PURPOSE))
     if order is None or order.stage is not UploadStage.SENT:
         return []
-    why = firmware.refusal(frame)
+    why = file_keeping.refusal(frame)
     if why:
         return _end(state, order, "Refused", why)
     assert isinstance(frame, CallResult)
@@ -176,7 +176,7 @@ def on_answer(
 def mask(state: ChargerState, purpose: str, frame: CallResult | CallError, data: bytes) -> bytes:
     """The charger cancelled an upload that the cloud never asked for."""
     order = state.files.uploads.get(purpose.removeprefix(PURPOSE))
-    return firmware.without_canceled(frame, data) if order is not None and order.after_site else data
+    return file_keeping.without_canceled(frame, data) if order is not None and order.after_site else data
 
 
 def order_of(state: ChargerState, call: Call) -> UploadOrder | None:

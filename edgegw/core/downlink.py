@@ -10,6 +10,7 @@ from edgegw.core import (
     actuation,
     box_calls,
     diagnostics,
+    file_keeping,
     file_links,
     firmware,
     forwarding,
@@ -125,7 +126,7 @@ def _for_cloud(state: ChargerState, out: Outgoing, frame: CallResult | CallError
     ):
         # The charger has nothing queued because we have it (2.x E14).
         data = tokens.with_member(data, "messagesInQueue", b"true")
-    if out.purpose.startswith(firmware.PURPOSE):
+    if out.purpose.startswith(file_keeping.PURPOSE):
         return firmware.mask(state, out.purpose, frame, data)
     return diagnostics.mask(state, out.purpose, frame, data) if _is_about_files(out) else data
 
@@ -137,7 +138,8 @@ _FILES = dict.fromkeys(firmware.ACTIONS, firmware.on_cloud_call) | dict.fromkeys
 
 def _is_about_files(out: Outgoing) -> bool:
     return (
-        out.purpose.startswith((firmware.PURPOSE, diagnostics.PURPOSE)) or out.purpose == file_links.PURPOSE
+        out.purpose.startswith((file_keeping.PURPOSE, diagnostics.PURPOSE))
+        or out.purpose == file_links.PURPOSE
     )
 
 
@@ -148,7 +150,7 @@ def _file_answer(
     if out.purpose == file_links.PURPOSE:
         learned = file_links.learn_protocols(state, frame.payload) if isinstance(frame, CallResult) else []
         return [*learned, *firmware.protocols_told(state, now)]
-    if out.purpose.startswith(firmware.PURPOSE):
+    if out.purpose.startswith(file_keeping.PURPOSE):
         return firmware.on_answer(state, out.purpose, frame, now)
     return diagnostics.on_answer(state, out.purpose, frame, now)
 

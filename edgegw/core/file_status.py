@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from edgegw.core import diagnostics, firmware
+from edgegw.core import diagnostics, file_keeping, firmware
 from edgegw.core.effects import Effect, Noticed, SendCharger
 from edgegw.core.events import Instant
 from edgegw.core.file_orders import FirmwareOrder, Stage
@@ -44,8 +44,8 @@ def _firmware(state: ChargerState, call: Call, now: Instant) -> tuple[bool, list
     if status == "DownloadFailed" and order.stage is not Stage.ORIGINAL and _may_retry(order):
         return False, _give_original(state, order, now)
     if status in _ENDS:
-        return order.by_site, firmware.end(state, order, status)
-    kept = firmware.keep(state, replace(order, status=status))
+        return order.by_site, file_keeping.end(state, order, status)
+    kept = file_keeping.keep(state, replace(order, status=status))
     return order.by_site, [*kept, FirmwareNews(order=order.id, status=status)]
 
 

@@ -13,30 +13,26 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import orjson
 from msgspec.structs import replace
 
-from edgegw.core import box_calls, file_links, forwarding
+from edgegw.core import file_links, forwarding, site_update
 from edgegw.core.calls import NEVER, Origin, Outgoing, Priority
 from edgegw.core.effects import Effect, Noticed, SendCharger, SendCloud
 from edgegw.core.events import Instant
-from edgegw.core.file_orders import FIRMWARE, REQUESTS, FirmwareOrder, Stage
-from edgegw.core.files import FetchFirmware, FetchOutcome, FirmwareFetched, FirmwareNews, UpdateOrdered
+from edgegw.core.file_keeping import PURPOSE, end, keep, refusal, without_canceled
+from edgegw.core.file_orders import FirmwareOrder, Stage
+from edgegw.core.files import FetchFirmware, FetchOutcome, FirmwareFetched, FirmwareNews
 from edgegw.core.speaking import speak
 from edgegw.core.state import ChargerState
 from edgegw.wire import frames, tokens
 from edgegw.wire.frames import Call, CallError, CallResult, parse
 from edgegw.wire.timestamps import parse_timestamp
-from edgegw.wire.versions import Version
 
 ACTIONS = frozenset({"UpdateFirmware", "SignedUpdateFirmware"})
-PURPOSE = "firmware "
 ANSWER_SOON_S = 1.0  # plain 1.6: `{}` says nothing, so the cloud need not wait for it
 LINK_LIFETIME_S = 7 * 86_400.0  # behind the retrieveDate
 FAILED_LOCAL_S = 86_400.0  # so long a charger that could not use the local link gets the original at once
-_TAKEN = frozenset({"Accepted", "AcceptedCanceled"})
-_BUSY = "another update is under way"
 
 
 # --- the cloud orders -------------------------------------------------------------------------------
@@ -242,8 +238,8 @@ def on_answer(
     order = state.files.firmware
     if order is None or purpose != PURPOSE + order.id or order.stage is not Stage.SENT:
         return []
-    if order.by_site and order.action == "SignedUpdateFirmware" and _knows_no_signed(frame):
-        return _unsigned(state, order, now)
+    if order.by_site and order.action == "SignedUpdateFirmware" and site_update.knows_no_signed(frame):
+        return site_update.unsigned(state, order, now)
     why = refusal(frame)
     if not why:
         stage = Stage.ORIGINAL if order.original else Stage.LOCAL
@@ -255,88 +251,12 @@ def on_answer(
     return effects
 
 
-def _knows_no_signed(frame: CallResult | CallError | None) -> bool:
-    """A 1.6 charger without the security whitepaper; it takes the plain command."""
-    return isinstance(frame, CallError) and frame.code in ("NotImplemented", "NotSupported")
-
-
-def _unsigned(state: ChargerState, order: FirmwareOrder, now: Instant) -> list[Effect]:
-    order = replace(order, action="UpdateFirmware", request_id=None)
-    payload = {"location": order.location, "retrieveDate": state.site.time_text(now)}
-    return [*keep(state, order), *box_calls.ask(state, order.action, payload, PURPOSE + order.id, now)]
-
-
 def mask(state: ChargerState, purpose: str, frame: CallResult | CallError, data: bytes) -> bytes:
     """The charger cancelled an update that the cloud never ordered: the cloud hears a plain Accepted."""
     order = state.files.firmware
     if order is None or not order.after_site or purpose != PURPOSE + order.id:
         return data
     return without_canceled(frame, data)
-
-
-def without_canceled(frame: CallResult | CallError, data: bytes) -> bytes:
-    if not isinstance(frame, CallResult) or frame.payload.get("status") != "AcceptedCanceled":
-        return data
-    return tokens.with_value(data, ("status",), b'"Accepted"')
-
-
-def refusal(frame: CallResult | CallError | None) -> str:
-    """Why the charger does not do what it was asked; "" when it does. Plain 1.6 answers {}."""
-    if frame is None:
-        return "no answer in time"
-    if isinstance(frame, CallError):
-        return f"{frame.code} {frame.description}".strip()[:255]
-    status = frame.payload.get("status", "Accepted")
-    return "" if status in _TAKEN else str(status)[:40]
-
-
-# --- the site orders ----------------------------------------------------------------------------------
-
-
-def on_ordered(state: ChargerState, event: UpdateOrdered, now: Instant) -> list[Effect]:
-    """The site's own update. Never beside the cloud's."""
-    busy = state.files.firmware
-    if busy is not None and busy.id == event.order:
-        return []  # sent again by a rollout that was interrupted
-    if busy is not None and busy.runs:
-        return [FirmwareNews(order=event.order, status="Refused", why=_BUSY, ended=True)]
-    if not state.charger_up:
-        return [FirmwareNews(order=event.order, status="Refused", why="not connected", ended=True)]
-    action, payload = _payload(state, event, now)
-    request_id = payload.get("requestId")
-    order = FirmwareOrder(
-        id=event.order,
-        action=action,
-        request_id=request_id,
-        location=event.url,
-        stage=Stage.SENT,
-        told=True,
-        at=now.wall,
-    )
-    effects = keep(state, order) + note_request(state, request_id)
-    return effects + box_calls.ask(state, action, payload, PURPOSE + order.id, now)
-
-
-def _payload(state: ChargerState, event: UpdateOrdered, now: Instant) -> tuple[str, dict[str, Any]]:
-    when = state.site.time_text(now)
-    retries: dict[str, Any] = {"retries": event.retries, "retryInterval": event.retry_interval_s}
-    signed = bool(event.certificate and event.signature)
-    if not state.version.is_2x and not signed:
-        return "UpdateFirmware", {"location": event.url, "retrieveDate": when, **retries}
-    firmware = {"location": event.url, "retrieveDateTime": when}
-    if signed:
-        firmware |= {"signingCertificate": event.certificate, "signature": event.signature}
-    action = "SignedUpdateFirmware" if state.version is Version.V16 else "UpdateFirmware"
-    return action, {"requestId": event.request_id, "firmware": firmware, **retries}
-
-
-def note_request(state: ChargerState, request_id: int | None) -> list[Effect]:
-    """What the charger says of this request is for the box, also when it says so late."""
-    if request_id is None:
-        return []
-    state.files.site_requests.append(request_id)
-    value = msgspec.json.encode(list(state.files.site_requests))
-    return [state.document(REQUESTS, "", value, durable=True)]
 
 
 # --- time and loss ----------------------------------------------------------------------------------------
@@ -401,14 +321,6 @@ def on_connected(state: ChargerState, now: Instant) -> list[Effect]:
     return [*file_links.ask_protocols(state, now), fetch(state, order, now)]
 
 
-# --- keep -----------------------------------------------------------------------------------------------
-
-
-def keep(state: ChargerState, order: FirmwareOrder) -> list[Effect]:
-    state.files.firmware = order
-    return [state.document(FIRMWARE, "", msgspec.json.encode(order))]
-
-
 def _replaced(state: ChargerState) -> list[Effect]:
     """A new update takes the place of the one that is known."""
     state.files.fetched = None
@@ -418,13 +330,3 @@ def _replaced(state: ChargerState) -> list[Effect]:
     state.to_charger.withdraw_all(PURPOSE + order.id)  # behind the new one it would take its place
     effects = [] if order.told else _answer(state, order, "Rejected")
     return [*effects, FirmwareNews(order=order.id, status="Replaced", ended=True)]
-
-
-def end(state: ChargerState, order: FirmwareOrder, status: str, why: str = "") -> list[Effect]:
-    """Nothing more follows. A charger that could not use the local link is remembered."""
-    state.files.firmware_answer_by = NEVER
-    news = FirmwareNews(order=order.id, status=status, why=why, ended=True)
-    if order.failed_local and not order.by_site:
-        return [*keep(state, replace(order, stage=Stage.FAILED, status=status)), news]
-    state.files.firmware = None
-    return [state.document(FIRMWARE, "", None), news]

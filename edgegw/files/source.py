@@ -24,6 +24,10 @@ from edgegw.files.addresses import Location
 from edgegw.files.throttle import block_bytes
 
 BLOCK_BYTES_MAX: Final = 128 * 1024  # what is handed on at once: few thread switches, little memory
+# What TCP lets an origin send ahead stands in the queue of the site's line, and OCPP behind it: with a rate
+# it is no more than goes through in this time. An origin further away than that is read more slowly.
+WINDOW_S: Final = 0.125
+WINDOW_BYTES_MIN: Final = 16 * 1024
 
 FailKind = Literal["unreachable", "refused", "too_large", "no_room", "changed", "checksum", "forbidden"]
 
@@ -76,6 +80,11 @@ class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
     def block_bytes(self) -> int:
         """What a source reads at once: at a low rate less, or the line would be filled in bursts."""
         return block_bytes(self.rate_bytes_per_s, BLOCK_BYTES_MAX)
+
+    @property
+    def window_bytes(self) -> int:
+        """For SO_RCVBUF, 0 leaves it to the system, which sees no other traffic than this."""
+        return max(WINDOW_BYTES_MIN, int(self.rate_bytes_per_s * WINDOW_S)) if self.rate_bytes_per_s else 0
 
 
 class Validators(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -99,7 +100,12 @@ class HttpSource:
             total=None, sock_connect=settings.connect_timeout_s, sock_read=settings.stall_timeout_s
         )
         connector = aiohttp.TCPConnector(
-            resolver=addresses, use_dns_cache=False, force_close=True, ssl=tls, limit=1
+            resolver=addresses,
+            use_dns_cache=False,
+            force_close=True,
+            ssl=tls,
+            limit=1,
+            socket_factory=self._make_socket,
         )
         return aiohttp.ClientSession(
             connector=connector,
@@ -109,6 +115,13 @@ class HttpSource:
             timeout=timeout,
             trust_env=False,
         )
+
+    def _make_socket(self, found: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, *_ = found
+        made = socket.socket(family, kind, protocol)
+        if self._settings.window_bytes:  # before it connects: the window is agreed on then
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._settings.window_bytes)
+        return made
 
     async def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:

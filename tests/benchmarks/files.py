@@ -18,7 +18,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -43,6 +43,7 @@ RATE = "50 MB"  # [files] rate in the second round
 BAR_MS = 250.0
 DONE_WITHIN_S = 300.0
 FIRMWARE = "/fw.bin"
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else ""
 CHATTER = (Words.heartbeat, Words.status, Words.meter)
 HABITS = {
     "file_protocols": ["HTTP"],
@@ -64,66 +65,63 @@ async def measure(bench: Bench) -> list[Row]:
 # --- one rollout ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """What the twenty waited for in it, and what the gateway used up."""
+
+    took: list[float]
+    lasted_s: float
+    cpu_s: float
+    turns: gauges.Turns
+
+    def ms(self, percent: float) -> float:
+        return gauges.percentile(self.took, percent) * 1e3
+
+    @property
+    def text(self) -> str:
+        return f"p50 {self.ms(50):.1f}, p99 {self.ms(99):.1f}, max {self.ms(100):.0f} ms"
+
+
 async def _rollout(bench: Bench, name: str, keys: dict[str, str]) -> list[Row]:
     size = bench.some(FILE_BYTES, FILE_BYTES // 5)
     bench.say(f"files: {UPDATED} chargers load {size / 1e6:.0f} MB each, {keys or 'no rate'}")
     async with _site(bench, name, keys) as site:
         firmware = put(site.origin, FIRMWARE, make_firmware("3.1", size))
         good = await fleet(site.gateway.url, GOOD, "GOOD")
-        quiet = await _listen(good, asyncio.sleep(bench.some(10, 3)))
-        before = _Spent.of(site.gateway.pid)
-        during = await _listen(good, _update_all(site, firmware))
-        spent = _Spent.of(site.gateway.pid).since(before)
+        quiet = await _phase(good, site.gateway.pid, asyncio.sleep(bench.some(10, 3)))
+        during = await _phase(good, site.gateway.pid, _update_all(site, firmware))
         hang_up(good)
         await site.origin.settled()
         asked = site.origin.downloads(FIRMWARE)
         assert all(entry.complete for entry in asked), asked
         peak = gauges.rss_peak_bytes(site.gateway.pid)
-    suffix = f", rate {keys['rate']}/s" if "rate" in keys else ""
-    return _rows(suffix, quiet, during, site.updated, firmware, spent, peak, len(asked))
-
-
-def _rows(
-    suffix: str,
-    quiet: list[float],
-    during: list[float],
-    updated: _Updated,
-    firmware: Firmware,
-    spent: _Spent,
-    peak_bytes: int,
-    asked: int,
-) -> list[Row]:
-    before_p99, p99 = _ms(quiet, 99), _ms(during, 99)
-    talk = (
-        f"p50 {_ms(during, 50):.1f}, max {max(during) * 1e3:.0f} ms; before: p50 {_ms(quiet, 50):.1f}, p99"
-        f" {before_p99:.1f}, max {max(quiet) * 1e3:.0f} ms; {p99 / before_p99:.1f} x; edgegw {spent.turns.text}"
-    )
-    megabytes = UPDATED * len(firmware.content) / 1e6
-    load = (
-        f"last download after {updated.loaded_s:.1f} s, {megabytes / updated.loaded_s:.0f} MB/s served; edgegw"
-        f" {spent.cpu_s:.1f} s CPU, {spent.cpu_s / megabytes * 1e3:.2f} ms per MB, RSS peak {peak_bytes / 2**20:.0f} MiB"
-    )
-    what = f"{UPDATED} chargers load {len(firmware.content) / 1e6:.0f} MB each{suffix}"
+    what = f"{UPDATED} chargers load {size / 1e6:.0f} MB each" + (f", rate {RATE}/s" if keys else "")
     return [
-        Row(f"p99 of {GOOD} chargers while {what}", p99, "ms", "at most", BAR_MS, talk),
-        Row(f"all have installed: {what}", updated.installed_s, "s", "", None, load),
-        Row(f"downloads from outside: {what}", asked, "", "at most", 1, "in the log of the origin"),
+        _talk_row(what, quiet, during),
+        _load_row(what, quiet, during, site.updated, UPDATED * size / 1e6, peak),
+        Row(f"downloads from outside: {what}", len(asked), "", "at most", 1, "in the log of the origin"),
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Spent:
-    """What the gateway has used up."""
+def _talk_row(what: str, quiet: _Phase, during: _Phase) -> Row:
+    detail = (
+        f"{during.text}; before: {quiet.text}; p99 {during.ms(99) / quiet.ms(99):.1f} x; "
+        f"edgegw {during.turns.text}"
+    )
+    return Row(f"p99 of {GOOD} chargers while {what}", during.ms(99), "ms", "at most", BAR_MS, detail)
 
-    cpu_s: float
-    turns: gauges.Turns
 
-    @classmethod
-    def of(cls, pid: int) -> _Spent:
-        return cls(gauges.cpu_s(pid), gauges.turns(pid))
-
-    def since(self, earlier: _Spent) -> _Spent:
-        return _Spent(self.cpu_s - earlier.cpu_s, self.turns.since(earlier.turns))
+def _load_row(
+    what: str, quiet: _Phase, during: _Phase, updated: _Updated, megabytes: float, peak_bytes: int
+) -> Row:
+    talking_s = quiet.cpu_s / quiet.lasted_s * during.lasted_s
+    own_ms = (during.cpu_s - talking_s) / megabytes * 1e3
+    detail = (
+        f"last download after {updated.loaded_s:.1f} s, {megabytes / updated.loaded_s:.0f} MB/s served; "
+        f"edgegw {during.cpu_s:.1f} s CPU, {own_ms:.1f} ms per MB without what the {GOOD} cost; "
+        f"RSS peak {peak_bytes / 2**20:.0f} MiB"
+    )
+    return Row(f"all have installed: {what}", updated.installed_s, "s", "", None, detail)
 
 
 # --- the site -------------------------------------------------------------------------------------
@@ -186,12 +184,11 @@ async def _site(bench: Bench, name: str, keys: dict[str, str]) -> AsyncIterator[
 async def _start_chargers(bench: Bench, name: str, url: str) -> Child:
     words = ["-m", "edgegw.sim.chargers", "--url", url, "--count", str(UPDATED), "--no-cars"]
     habits = ["--heartbeat", "0", "--habits", json.dumps(HABITS)]
-    memory = Path("/dev/shm")  # noqa: S108 - a disk in memory, where there is one
     return await bench.children.start(
         f"chargers-{name}",
         *("nice", "-n", "10", sys.executable, *words, *habits),
         stdin=True,
-        env={"TMPDIR": str(memory)} if memory.is_dir() else None,
+        env={"TMPDIR": IN_MEMORY} if IN_MEMORY else None,
     )
 
 
@@ -219,16 +216,19 @@ async def _order(port: int, line: str) -> None:
     assert answer["ok"], answer
 
 
-async def _listen(good: list[Charger], meanwhile: Any) -> list[float]:
-    """Seconds of every round trip until `meanwhile` is over."""
+async def _phase(good: list[Charger], pid: int, meanwhile: Awaitable[None]) -> _Phase:
+    """Until `meanwhile` is over."""
     over = asyncio.Event()
+    began, cpu, turns = time.monotonic(), gauges.cpu_s(pid), gauges.turns(pid)
     talks = [asyncio.create_task(_talk(charger, over.is_set)) for charger in good]
     try:
         await meanwhile
     finally:
         over.set()
         found = await asyncio.gather(*talks)
-    return [took for of_one in found for took in of_one]
+    took = [one for of_one in found for one in of_one]
+    lasted_s = time.monotonic() - began
+    return _Phase(took, lasted_s, gauges.cpu_s(pid) - cpu, gauges.turns(pid).since(turns))
 
 
 async def _talk(charger: Charger, over: Callable[[], bool]) -> list[float]:
@@ -241,7 +241,3 @@ async def _talk(charger: Charger, over: Callable[[], bool]) -> list[float]:
         took.append(time.perf_counter() - began)
         await asyncio.sleep(PAUSE_S)
     return took
-
-
-def _ms(took: list[float], percent: float) -> float:
-    return gauges.percentile(took, percent) * 1e3

@@ -14,7 +14,6 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from edgegw.files.cache import FirmwareCache
@@ -56,7 +55,10 @@ async def _told(bench: Bench) -> list[Row]:
             chargers = list(map(_Obedient, await fleet(gateway.url, CHARGERS, "TOLD")))
             first, *_ = chargers
             await first.told(cloud, order)  # the file comes from outside, once
-            rows = [await _one_by_one(bench, cloud, first, order), await _at_once(bench, cloud, chargers, order)]
+            rows = [
+                await _one_by_one(bench, cloud, first, order),
+                await _at_once(bench, cloud, chargers, order),
+            ]
             hang_up([one.charger for one in chargers])
             await gateway.terminate()
     return rows
@@ -69,8 +71,8 @@ async def _one_by_one(bench: Bench, cloud: SimCloud, charger: _Obedient, order: 
     took = [await charger.told(cloud, order) for _ in range(count)]
     sync = gauges.middle(gauges.fsync_s(bench.folder, 100))
     detail = (
-        f"p50 {_ms(took, 50):.1f}, max {max(took) * 1e3:.0f} ms; relayed ClearCache p50 {_ms(relayed, 50):.2f} ms;"
-        f" one fsync {sync * 1e3:.2f} ms; {GRANTS:,} links, {FILES} files"
+        f"p50 {_ms(took, 50):.1f}, max {max(took) * 1e3:.0f} ms; "
+        f"relayed ClearCache p50 {_ms(relayed, 50):.2f} ms; one fsync {sync * 1e3:.2f} ms; {GRANTS:,} links, {FILES} files"
     )
     what = "cached file: UpdateFirmware from the cloud -> at the charger, p95"
     return Row(what, _ms(took, 95), "ms", "", None, detail)
@@ -84,8 +86,8 @@ async def _at_once(bench: Bench, cloud: SimCloud, chargers: list[_Obedient], ord
         relayed += await asyncio.gather(*(one.told(cloud, ("ClearCache", {})) for one in chargers))
         took += await asyncio.gather(*(one.told(cloud, order) for one in chargers))
     detail = (
-        f"p50 {_ms(took, 50):.0f}, max {max(took) * 1e3:.0f} ms; relayed ClearCache p50 {_ms(relayed, 50):.0f}, p95"
-        f" {_ms(relayed, 95):.0f} ms"
+        f"p50 {_ms(took, 50):.0f}, max {max(took) * 1e3:.0f} ms; "
+        f"relayed ClearCache p50 {_ms(relayed, 50):.0f}, p95 {_ms(relayed, 95):.0f} ms"
     )
     what = f"cached file: the same, {len(chargers)} chargers at once, p95"
     return Row(what, _ms(took, 95), "ms", "", None, detail)

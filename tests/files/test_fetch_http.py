@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from edgegw.files.fetch import FetchFailed
+from edgegw.files.source import WINDOW_BYTES_MIN, FetchSettings
 from edgegw.files.throttle import BURST_S, Throttle
 from tests.files.keys import server_context
 from tests.files.origin import FIRMWARE, OTHER_FIRMWARE, Origin
@@ -83,6 +84,13 @@ async def test_all_downloads_together_keep_the_rate(tmp_path: Path):
         saved_up = 500_000 * BURST_S
         assert clock.now - clock.began == pytest.approx((2 * len(FIRMWARE) - saved_up) / 500_000)
         assert max(clock.slept) < 0.2  # in small steps, not in bursts
+
+
+def test_with_a_rate_the_origin_may_not_send_far_ahead():
+    assert FetchSettings().window_bytes == 0  # the system's own
+    assert FetchSettings(rate_bytes_per_s=1_000_000).window_bytes == 125_000
+    assert FetchSettings(rate_bytes_per_s=10_000).window_bytes == WINDOW_BYTES_MIN
+    assert FetchSettings(rate_bytes_per_s=160_000).block_bytes == 10_000
 
 
 async def test_query_and_credentials_reach_the_origin_and_nobody_else(
