@@ -10,6 +10,7 @@ from edgegw.config import SiteConfig
 from edgegw.config_files import Files
 from edgegw.control.file_house import FileRooms
 from edgegw.core import file_links
+from edgegw.core.files import FilesOpened
 from edgegw.core.records import Recovery
 from edgegw.files.doors import DoorSettings
 from edgegw.files.forwarding import ForwardSettings
@@ -68,6 +69,8 @@ async def open_house(files: Files, gateway: Gateway) -> FileHouse:
         await house.stop()
         raise
     gateway.files = house
+    for session in list(gateway.sessions.values()):
+        session.handle(FilesOpened())
     return house
 
 

@@ -18,6 +18,7 @@ from edgegw.core import (
     replay,
     reports,
     signed,
+    site_log,
     site_update,
     steering,
     uplink,
@@ -40,7 +41,14 @@ from edgegw.core.events import (
     RowsReleased,
     Woke,
 )
-from edgegw.core.files import FirmwareFetched, LogOrdered, UpdateOrdered, UploadForwarded, UploadOpened
+from edgegw.core.files import (
+    FilesOpened,
+    FirmwareFetched,
+    LogOrdered,
+    UpdateOrdered,
+    UploadForwarded,
+    UploadOpened,
+)
 from edgegw.core.records import ChargerRecovery
 from edgegw.core.site import Site
 from edgegw.core.state import ChargerState
@@ -106,7 +114,7 @@ def _charger_connected(state: ChargerState, event: ChargerConnected, now: Instan
     if not state.outbox.has_transactions:  # a stored message may need its pair after any outage
         effects += state.transactions.forget_old_pairs(now)
     effects += downlink.advance(state, now) + uplink.advance(state, now)
-    effects += firmware.on_connected(state, now) + diagnostics.on_connected(state, now)
+    effects += firmware.on_connected(state) + diagnostics.on_connected(state, now)
     return effects + steering.on_connected(state, now) if state.power.balanced else effects
 
 
@@ -128,6 +136,8 @@ def _charger_spoke(state: ChargerState, event: ChargerSpoke, now: Instant) -> li
         call = signed.plain(state.version, frame)  # type: ignore[arg-type]
         is_report = call.action in reports.ACTIONS and reports.is_new(state, call)
         effects = uplink.on_call(state, call, now)
+        if state.files.offer_due:
+            effects += firmware.on_heard(state, call, now)
         if is_report:
             effects += reports.heard(state, call, now)
         elif state.reports.unsaved:
@@ -205,6 +215,10 @@ def _limits_granted(state: ChargerState, event: LimitsGranted, now: Instant) -> 
     return steering.on_limits(state, event, now) if state.power.balanced else []
 
 
+def _files_opened(state: ChargerState, event: FilesOpened, now: Instant) -> list[Effect]:
+    return diagnostics.owed(state, now)
+
+
 def _call_requested(state: ChargerState, event: CallRequested, now: Instant) -> list[Effect]:
     return box_calls.requested(state, event, now)
 
@@ -226,5 +240,6 @@ _HANDLERS: dict[type, Callable[[ChargerState, Any, Instant], list[Effect]]] = {
     UpdateOrdered: site_update.on_ordered,
     UploadOpened: diagnostics.on_opened,
     UploadForwarded: diagnostics.on_forwarded,
-    LogOrdered: diagnostics.on_ordered,
+    FilesOpened: _files_opened,
+    LogOrdered: site_log.on_ordered,
 }

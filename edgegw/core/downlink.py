@@ -6,12 +6,15 @@ A CALL of the cloud is live or nothing: none is kept for a charger that is not t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edgegw.core import (
     actuation,
     box_calls,
     diagnostics,
     file_keeping,
     file_links,
+    file_status,
     firmware,
     forwarding,
     guard,
@@ -44,10 +47,12 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
         owned = owned_profiles.on_cloud_call(state, reading, now)
         if owned is not None:
             return owned
-    if up is Up.FILES and reading is call:
-        moved = _FILES[call.action](state, call, now)
+    if up is Up.FILES:
+        moved = _FILES[reading.action](state, reading, now, signed=reading is not call)
         if moved is not None:
             return moved
+    if reading.action in ("TriggerMessage", "ExtendedTriggerMessage"):
+        file_status.on_trigger(state, reading)
     data, purpose = call.raw, ""
     if up is Up.GUARD and guard.moves(reading):
         # What is signed cannot be rewritten, so it cannot be adopted.
@@ -131,9 +136,10 @@ def _for_cloud(state: ChargerState, out: Outgoing, frame: CallResult | CallError
     return diagnostics.mask(state, out.purpose, frame, data) if _is_about_files(out) else data
 
 
-_FILES = dict.fromkeys(firmware.ACTIONS, firmware.on_cloud_call) | dict.fromkeys(
-    diagnostics.ACTIONS, diagnostics.on_cloud_call
-)
+_FILES: dict[str, Callable[..., list[Effect] | None]] = {
+    **dict.fromkeys(firmware.ACTIONS, firmware.on_cloud_call),
+    **dict.fromkeys(diagnostics.ACTIONS, diagnostics.on_cloud_call),
+}
 
 
 def _is_about_files(out: Outgoing) -> bool:
@@ -149,7 +155,8 @@ def _file_answer(
     """The charger answered a CALL about a file (None: not in time)."""
     if out.purpose == file_links.PURPOSE:
         learned = file_links.learn_protocols(state, frame.payload) if isinstance(frame, CallResult) else []
-        return [*learned, *firmware.protocols_told(state, now)]
+        state.files.asking_protocols = False
+        return [*learned, *firmware.protocols_told(state, now), *diagnostics.protocols_told(state, now)]
     if out.purpose.startswith(file_keeping.PURPOSE):
         return firmware.on_answer(state, out.purpose, frame, now)
     return diagnostics.on_answer(state, out.purpose, frame, now)
@@ -208,7 +215,9 @@ def on_deadline(state: ChargerState, now: Instant) -> list[Effect]:
         effects += late_refusal.on_answer(state, out, None, now)
     if out.origin is not Origin.RELAY:
         # Whoever asked was told; an answer that still comes is learned from, told to nobody (fault 26).
-        out.origin, out.purpose = Origin.GATEWAY, ""
+        # One about a file still counts: the charger may begin, or refuse, however late.
+        out.purpose = out.purpose if _is_about_files(out) else ""
+        out.origin = Origin.GATEWAY
     return effects + advance(state, now)
 
 
@@ -219,7 +228,8 @@ def on_lost(state: ChargerState, now: Instant) -> list[Effect]:
         if out.origin is Origin.API:
             effects.append(box_calls.finished(out.ticket, CallOutcome.GONE))
             effects += _disturbed(state, out, now) if out is sent else []
-    return effects + firmware.on_lost(state) + diagnostics.on_lost(state)
+    purpose = sent.purpose if sent is not None else ""
+    return effects + firmware.on_lost(state, purpose) + diagnostics.on_lost(state, purpose)
 
 
 def on_cloud_lost(state: ChargerState, now: Instant) -> list[Effect]:

@@ -8,17 +8,17 @@ a file.
 
 from __future__ import annotations
 
-from collections import deque
 from enum import StrEnum
 
 import msgspec
 
 from edgegw.core.calls import NEVER
-from edgegw.core.files import FirmwareFetched
+from edgegw.core.files import FirmwareFetched, UploadOpened
 from edgegw.core.records import Document
 
 SITE_REQUESTS_MAX = 16  # request ids of the box that a charger may still report on
-UPLOADS_MAX = 8  # per charger: at the charger, or here and not yet where the cloud wants them
+OWED_MAX = 8  # files of one charger that are here and not yet where the cloud wants them
+SILENT_S = 86_400.0  # an update or upload without a word for so long is over for whoever wants another
 
 FIRMWARE, UPLOAD, REQUESTS = "firmware", "upload", "file_requests"  # kinds of documents
 KINDS = frozenset({FIRMWARE, UPLOAD, REQUESTS})
@@ -37,6 +37,7 @@ class FirmwareOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     action: str
+    version: str = ""  # of OCPP; another one cannot carry it
     request_id: int | None = None  # None: plain 1.6, which has none
     raw: bytes = b""  # the cloud's CALL as it came; b"" when the site itself ordered it
     location: str = ""
@@ -44,10 +45,12 @@ class FirmwareOrder(msgspec.Struct, frozen=True, kw_only=True):
     told: bool = False  # the cloud has its answer, or nobody waits for one any more
     relayed: bool = False  # the charger's answer goes to the cloud
     original: bool = False  # the charger is given the origin's own address
-    failed_local: bool = False  # the charger could not use the local link
+    failures: int = 0  # times the charger said DownloadFailed of the local link
+    failed_local: bool = False  # the charger cannot use it
     after_site: bool = False  # it took the place of an update of the site: the cloud must not notice
+    after_told: bool = False  # of one that the cloud was told Accepted and the charger never heard of
     at: float = 0.0  # wall clock, when it came
-    status: str = ""  # the charger's last word
+    heard_at: float = 0.0  # wall clock, the charger's last word
 
     @property
     def by_site(self) -> bool:
@@ -61,17 +64,23 @@ class FirmwareOrder(msgspec.Struct, frozen=True, kw_only=True):
     def at_charger(self) -> bool:
         return self.stage in (Stage.SENT, Stage.LOCAL, Stage.ORIGINAL)
 
+    def is_silent(self, wall: float) -> bool:
+        """At the charger, which has not said a word for long: it will not any more."""
+        return self.at_charger and abs(wall - max(self.at, self.heard_at)) > SILENT_S
+
 
 class UploadStage(StrEnum):
     OPENING = "opening"  # the charger has not heard of it
     SENT = "sent"
-    RUNNING = "running"  # the charger accepted it
+    RUNNING = "running"  # the charger accepted it, or may have
     OWED = "owed"  # the charger is done; the cloud hears so when the file is where it wants it
 
 
 class UploadOrder(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     action: str
+    version: str = ""
+    at: float = 0.0  # wall clock, when it came
     request_id: int | None = None  # None: 1.6 GetDiagnostics, which has none
     raw: bytes = b""  # the cloud's CALL; b"" when somebody on site asked
     stage: UploadStage = UploadStage.OPENING
@@ -87,9 +96,20 @@ class UploadOrder(msgspec.Struct, frozen=True, kw_only=True):
     def at_charger(self) -> bool:
         return self.stage in (UploadStage.SENT, UploadStage.RUNNING)
 
+    def is_silent(self, wall: float) -> bool:
+        return self.at_charger and abs(wall - self.at) > SILENT_S
+
+
+class SiteWork(msgspec.Struct, frozen=True, kw_only=True):
+    """What the site asked of a charger, so that its late words about it never reach the cloud."""
+
+    requests: tuple[int, ...] = ()  # ids, newest last
+    update: bool = False  # the last update it was sent is the site's (plain 1.6 statuses have no id)
+    log: bool = False  # the same of the last upload
+
 
 class FileOrders:
-    """Of one charger. Mutable: `firmware` and `diagnostics` write it."""
+    """Of one charger. Mutable: the modules about files write it."""
 
     __slots__ = (
         "asked_protocols",
@@ -97,7 +117,11 @@ class FileOrders:
         "fetched",
         "firmware",
         "firmware_answer_by",
-        "site_requests",
+        "offer_due",
+        "opened",
+        "previous",
+        "site",
+        "triggered",
         "upload_answer_by",
         "uploads",
     )
@@ -105,10 +129,14 @@ class FileOrders:
     def __init__(self) -> None:
         self.firmware: FirmwareOrder | None = None
         self.firmware_answer_by = NEVER  # mono: then the cloud is answered although the file is not here
+        self.previous: FirmwareOrder | None = None  # at the charger, while a newer one is fetched
+        self.offer_due = False  # the newest waits for the charger's first word on this connection
         self.fetched: FirmwareFetched | None = None  # waits for what the charger says of its protocols
+        self.opened: UploadOpened | None = None  # so does this
         self.uploads: dict[str, UploadOrder] = {}
         self.upload_answer_by = NEVER
-        self.site_requests: deque[int] = deque(maxlen=SITE_REQUESTS_MAX)
+        self.site = SiteWork()
+        self.triggered: set[str] = set()  # statuses that the cloud has triggered and not heard yet
         self.asked_protocols = False  # on this connection
         self.asking_protocols = False
 
@@ -128,4 +156,4 @@ class FileOrders:
             if upload.stage in (UploadStage.RUNNING, UploadStage.OWED):
                 self.uploads[upload.id] = upload
         else:
-            self.site_requests.extend(msgspec.json.decode(document.value, type=list[int]))
+            self.site = msgspec.json.decode(document.value, type=SiteWork)

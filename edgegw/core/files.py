@@ -43,6 +43,7 @@ class FetchFirmware(msgspec.Struct, frozen=True, kw_only=True):
     certificate: str = ""  # PEM, as in the CALL
     signature: str = ""  # base64
     needed_until: float = 0.0  # wall clock: the link must live at least that long
+    failures: int = 0  # times the charger could not load it from here: whose doing was that?
 
 
 class FirmwareFetched(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +133,10 @@ class UploadForwarded(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
+class FilesOpened(msgspec.Struct, frozen=True):
+    """Event: the file service has started; what is owed to the cloud can go on, charger or no charger."""
+
+
 class LogOrdered(msgspec.Struct, frozen=True, kw_only=True):
     """Event: somebody on site wants this charger's log. `UploadNews` with the same order follow."""
 
@@ -142,4 +147,4 @@ class LogOrdered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FileEffect = FetchFirmware | FirmwareNews | OpenUpload | UploadNews
-FileEvent = FirmwareFetched | UpdateOrdered | UploadOpened | UploadForwarded | LogOrdered
+FileEvent = FirmwareFetched | UpdateOrdered | UploadOpened | UploadForwarded | LogOrdered | FilesOpened

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from edgegw.core import box_calls
 from edgegw.core.effects import Effect
 from edgegw.core.events import Instant
-from edgegw.core.file_keeping import PURPOSE, keep, note_request
+from edgegw.core.file_keeping import PURPOSE, end, keep, note_site
 from edgegw.core.file_orders import FirmwareOrder, Stage
 from edgegw.core.files import FirmwareNews, UpdateOrdered
 from edgegw.core.state import ChargerState
@@ -24,22 +24,26 @@ def on_ordered(state: ChargerState, event: UpdateOrdered, now: Instant) -> list[
     busy = state.files.firmware
     if busy is not None and busy.id == event.order:
         return []  # sent again by a rollout that was interrupted
-    if busy is not None and busy.runs:
+    effects: list[Effect] = []
+    if busy is not None and busy.is_silent(now.wall):
+        effects += end(state, busy, "Replaced", "it was silent for long")
+    elif busy is not None and busy.runs:
         return [FirmwareNews(order=event.order, status="Refused", why=_BUSY, ended=True)]
     if not state.charger_up:
-        return [FirmwareNews(order=event.order, status="Refused", why="not connected", ended=True)]
+        return [*effects, FirmwareNews(order=event.order, status="Refused", why="not connected", ended=True)]
     action, payload = _payload(state, event, now)
     request_id = payload.get("requestId")
     order = FirmwareOrder(
         id=event.order,
         action=action,
+        version=state.version.value,
         request_id=request_id,
         location=event.url,
         stage=Stage.SENT,
         told=True,
         at=now.wall,
     )
-    effects = keep(state, order) + note_request(state, request_id)
+    effects += keep(state, order) + note_site(state, request_id, update=True)
     return effects + box_calls.ask(state, action, payload, PURPOSE + order.id, now)
 
 

@@ -27,5 +27,14 @@ def deliver(state: ChargerState, raw: bytes, now: Instant) -> list[Effect]:
     assert isinstance(call, Call)
     rule = routing.from_charger(state.version, call.action.removesuffix("-Signed"))
     effects: list[Effect] = []
+    # An epoch of its own: the charger may have used this id for something else since.
+    state.new_epoch()
     local_csms.store(state, call, rule, frames.result(call.id, {}), now, ("late",), effects)
+    state.new_epoch()
     return effects + replay.pump(state, now)
+
+
+def security_event(state: ChargerState, kind: str, now: Instant) -> list[Effect]:
+    """SecurityEventNotification (2.x A04, 1.6 security whitepaper) of what the box found in its place."""
+    payload = {"type": kind, "timestamp": state.site.time_text(now)}
+    return speak(state, "SecurityEventNotification", payload, now)

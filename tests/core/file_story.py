@@ -37,6 +37,10 @@ class FileStory(Story):
         super().restart()
         self.site.files = self.files_policy
 
+    def speaks_up(self) -> None:
+        """The charger's first word on a connection, its boot aside."""
+        self.charger.sends("Heartbeat")
+
     @property
     def asked(self) -> list[FetchFirmware | OpenUpload]:
         return [e for e in self.effects if isinstance(e, FetchFirmware | OpenUpload)]

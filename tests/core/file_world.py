@@ -95,6 +95,8 @@ class World:
         if not self.up:
             self.up = True
             self.told.charger.connects()
+            if self.rng.random() < 0.7:
+                self.told.charger.sends("Heartbeat")
             if which < 0.8 and not self.told.cloud.up:
                 self.told.cloud.comes_back()
         elif which < 0.3:
@@ -215,6 +217,7 @@ class World:
             if not self.up:
                 self.up = True
                 self.told.charger.connects()
+            self.told.charger.sends("Heartbeat")
             if not self.told.cloud.up:
                 self.told.cloud.comes_back()
             self.look()

@@ -11,7 +11,7 @@ from edgegw.core.files import FetchFirmware, FetchOutcome, FilesPolicy, Firmware
 from edgegw.core.records import SaveDocument
 from edgegw.quirks.model import QuirkEntry
 from tests.core.file_story import FTP_LINK, LINK, ORIGIN, FileStory, file_story, status_of, update
-from tests.core.story import V16, V21, V201
+from tests.core.story import BOOT, V16, V21, V201
 
 EACH = pytest.mark.parametrize(
     ("version", "signed"), [(V16, False), (V16, True), (V201, False), (V201, True), (V21, True)]
@@ -163,6 +163,10 @@ def test_the_box_is_killed_while_it_fetches_and_goes_on_when_the_charger_is_back
     told.restart()
     told.forget()
     told.charger.connects()
+    assert not told.asked, "nothing goes before its boot (OCPP 1.6 4.2)"
+    told.charger.sends("BootNotification", BOOT[version])
+    assert not told.asked
+    told.speaks_up()
     assert told.asked[-1].url == ORIGIN
     told.fetched()
     assert told.charger.actions == [update(version, signed=signed)[0]]
@@ -177,6 +181,7 @@ def test_the_charger_is_away_when_the_file_comes():
     told.cloud.comes_back()
     told.forget()
     told.happens(ChargerConnected(V201))
+    told.speaks_up()
     told.fetched()
     assert told.charger.actions == ["UpdateFirmware"]
 
@@ -188,6 +193,7 @@ def test_the_charger_leaves_before_it_answers_the_box_and_hears_of_it_again():
     told.charger.leaves()
     told.forget()
     told.charger.connects()
+    told.speaks_up()
     assert len(told.asked) == 1
 
 
@@ -237,8 +243,12 @@ def test_fault_75_and_78_what_must_not_be_fetched_is_refused_and_the_charger_tol
             ["FirmwareStatusNotification", {"status": "DownloadFailed"}],
         ]
     else:
-        answer = "Rejected" if outcome is FetchOutcome.FORBIDDEN else "InvalidCertificate"
-        assert told.cloud.frames == [[3, "c-1", {"status": answer}]]
+        forbidden = outcome is FetchOutcome.FORBIDDEN
+        answer = "Rejected" if forbidden else "InvalidCertificate"
+        assert told.cloud.frames[0] == [3, "c-1", {"status": answer}]
+        # WP L01.FR.02, 2.x L01.FR.02: the security event that the charger would send
+        events = [f[3]["type"] for f in told.cloud.frames[1:]]
+        assert events == ([] if forbidden else ["InvalidFirmwareSigningCertificate"])
     assert told.core.state.files.firmware is None
 
 
@@ -248,8 +258,12 @@ def test_fault_78_a_file_that_is_not_what_was_signed(version, signed):
     told.not_fetched(FetchOutcome.BAD_SIGNATURE)
     assert not told.charger.raw
     assert told.cloud.frames[0] == [3, "c-1", accept(version, signed)]
-    expected = "DownloadFailed" if version is V16 and not signed else "InvalidSignature"
-    assert told.cloud.last[2:] == list(status_of(version, expected, signed=signed))
+    plain = version is V16 and not signed
+    expected = "DownloadFailed" if plain else "InvalidSignature"
+    assert told.cloud.frames[1][2:] == list(status_of(version, expected, signed=signed))
+    told.cloud.answers({})
+    if not plain:
+        assert told.cloud.last[3]["type"] == "InvalidFirmwareSignature"
 
 
 def test_fault_75_the_site_may_say_that_such_addresses_are_relayed():
@@ -342,6 +356,8 @@ def test_a_charger_that_fails_on_the_local_link_gets_the_original_once(version, 
     told = at_charger(version, signed)
     told.charger.sends(*status_of(version, "DownloadFailed", signed=signed))
     assert told.cloud.last[2] == status_of(version, "DownloadFailed", signed=signed)[0], "the cloud hears it"
+    assert told.asked[-1].failures == 1
+    told.not_fetched(FetchOutcome.UNREACHABLE, "the charger could not load it from here")
     assert told.charger.last[2:] == list(update(version, signed=signed))
     told.charger.answers(accept(version, signed))
     told.forget()
@@ -353,6 +369,7 @@ def test_a_charger_that_fails_on_the_local_link_gets_the_original_once(version, 
 def test_the_next_command_for_the_same_file_gives_it_the_original_at_once():
     told = at_charger()
     told.charger.sends(*status_of(V201, "DownloadFailed"))
+    told.not_fetched(FetchOutcome.UNREACHABLE)
     told.charger.answers({"status": "Accepted"})
     told.charger.sends(*status_of(V201, "Installed"))
     told.restart()
@@ -448,8 +465,9 @@ def test_the_clouds_update_takes_the_place_of_the_sites_and_the_cloud_does_not_n
     told.charger.answers({"status": "Accepted"})
     told.forget()
     told.cloud.sends(*update(V201), id="c-1")
-    assert ("r-1", "Replaced") in told.news
+    assert not told.news, "its link lives until the charger hears of the new one"
     told.fetched()
+    assert ("r-1", "Replaced") in told.news
     told.charger.answers({"status": "AcceptedCanceled"})
     assert told.cloud.frames == [[3, "c-1", {"status": "Accepted"}]]
 
