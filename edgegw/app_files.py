@@ -34,6 +34,7 @@ def settings_from(files: Files) -> HouseSettings:
             attempts=files.fetch_attempts,
             stall_timeout_s=files.fetch_stall_s,
             fresh_s=files.fresh_s,
+            rate_bytes_per_s=float(files.fetch_rate_per_s),
             known_hosts=files.known_hosts,
             ca_file=files.ca_file,
         ),
@@ -41,6 +42,7 @@ def settings_from(files: Files) -> HouseSettings:
         forward=ForwardSettings(
             give_up_s=files.upload_give_up_s, known_hosts=files.known_hosts, ca_file=files.ca_file
         ),
+        fetch_give_up_s=files.fetch_give_up_s,
         inward=files.inward,
         upload_hosts=files.upload_hosts,
         largest_upload_bytes=files.largest_upload_bytes,
@@ -62,7 +64,10 @@ async def open_house(files: Files, gateway: Gateway) -> FileHouse:
         session = gateway.sessions.get(identity)
         return file_links.choose(session.charger.state, links, UNKNOWN_ORIGINAL) if session else None
 
-    house = await FileHouse.open(settings_from(files), gateway.tell, choose, clock.now)
+    def online() -> bool:
+        return not gateway.cloud.exists or not gateway.cloud.is_away()
+
+    house = await FileHouse.open(settings_from(files), gateway.tell, choose, clock.now, online)
     try:
         await house.start(_tls(files))
     except BaseException:

@@ -91,12 +91,16 @@ class Files(Table):
     patience_s: Annotated[float, duration("0 s", "5 min")] = 5.0
     fetch_attempts: int = Field(default=6, ge=1, le=100)
     fetch_stall_s: Annotated[float, duration("1 s", "10 min")] = 30.0
+    fetch_give_up_s: Annotated[float, duration("0 s", "1 day")] = 900.0  # not counted while the line is away
+    fetch_rate_per_s: Annotated[int, size("0 B", "10 GB")] = (
+        0  # bytes, of all downloads together; 0: no limit
+    )
     fresh_s: Annotated[float, duration("0 s", "365 days")] = 600.0
     ca_file: ReadableFile | None = None
     known_hosts: ReadableFile | None = None  # of sftp servers; without it sftp is left to the charger
 
     # serving
-    downloads: int = Field(default=16, ge=1, le=1000)  # at once
+    downloads: int = Field(default=64, ge=1, le=1000)  # at once
     rate_per_s: Annotated[int, size("0 B", "10 GB")] = 0  # bytes, of all transfers together; 0: no limit
 
     # ftp, off unless it has an address

@@ -19,6 +19,7 @@ from edgegw.units import parse_duration
 POLL_S = 1.0
 _DONE = ("kept", "forwarded", "failed")
 NAME_CHARACTERS_MAX = 120
+COLUMNS = ("=ORDER", "CHARGER", "FOR", "STATE", ">SIZE", "ASKED", "FILE")
 
 _output = click.option(
     "--output",
@@ -32,19 +33,18 @@ _output = click.option(
 def diagnostics(client: ControlClient, asking: Asking) -> int:
     """What chargers uploaded, newest first, and what became of it."""
     found = client.uploads().uploads
-    columns = ("ORDER", "CHARGER", "KIND", "FOR", "STATE", ">SIZE", "ASKED", "FILE", "WHY")
-    asking.tell(client, table(columns, (_line(upload) for upload in found)) if found else "no uploads")
+    asking.tell(client, table(COLUMNS, (_line(upload) for upload in found)) if found else "no uploads")
     return OK
 
 
 def _line(upload: UploadView) -> tuple[str, ...]:
+    """As few columns as will do: orders and identities are long, and terminals are not."""
     size_text = size(upload.size_bytes) if upload.size_bytes else ""
-    why = upload.error or (upload.target if upload.asked_by == "cloud" else "")
+    whose = upload.asked_by if upload.kind == "diagnostics" else f"{upload.asked_by}, {upload.kind}"
+    why = upload.error or (f"to {upload.target}" if upload.target else "")
+    state = f"{upload.state}: {why}" if why else upload.state
     asked = minute(upload.created_at)
-    return (
-        *(upload.order, upload.charger, upload.kind, upload.asked_by, upload.state),
-        *(size_text, asked, upload.file_name, why),
-    )
+    return (upload.order, upload.charger, whose, state, size_text, asked, upload.file_name)
 
 
 @diagnostics.command()

@@ -29,7 +29,7 @@ def firmware(client: ControlClient, asking: Asking) -> int:
 
 def _parts(found: FirmwareView) -> Iterator[str]:
     if found.files:
-        columns = ("FILE", "VERSION", "FOR", ">SIZE", "SHA256", "SIGNATURE", "FROM", "CHARGERS")
+        columns = ("FILE", "VERSION", "FOR", ">SIZE", "=SHA256", "SIGNATURE", "FROM", "CHARGERS")
         yield table(columns, (_file(file) for file in found.files))
     else:
         yield "no firmware is kept here"
@@ -146,7 +146,7 @@ def _base64(raw: bytes) -> str:
 @click.argument("sha")
 @asks_gateway
 def remove(client: ControlClient, asking: Asking, sha: str) -> int:
-    """Remove the file with the hash SHA (its beginning will do), or with that name."""
+    """Remove the file with the hash SHA (its first 6 characters will do), or with that name."""
     file = named(client, sha)
     client.remove_firmware(file.sha256)
     asking.tell(client, f"{file.name} removed")

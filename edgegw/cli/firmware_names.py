@@ -25,6 +25,9 @@ def named(client: ControlClient, text: str) -> FileView:
         hashes = ", ".join(file.sha256[:SHA_SHOWN] for file in found)
         count = number(len(found), "file")
         raise Refused(0, "several", f"{count} here are called {text}; name one by its hash: {hashes}")
+    if any(file.sha256.startswith(low) for file in files):
+        text = f"{text} is too short to name a file by its hash: give {SHA_MIN} characters of it, or more"
+        raise Refused(0, "too_short", text)
     raise Refused(0, "no_such_file", f'{text} is not kept here; "edgegw firmware add" keeps a file')
 
 

@@ -1,18 +1,21 @@
 """Tables and words for people.
 
 Rules of this file:
-- On a terminal a table fits its width and long cells are folded, never cut. In a pipe every row is one
-  line, without colours, so that grep and cut work.
+- On a terminal a table fits its width and long cells are folded, never cut; what people copy from it stays
+  in one piece where there is room. In a pipe every row is one line, without colours, so that grep and cut
+  work.
 - What peers wrote is shown without control characters and never read as markup.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,27 +23,49 @@ from rich.text import Text
 from edgegw.redaction import plain
 
 PIPE_WIDTH = 100_000
+USUAL_WIDTH = 80  # of a terminal that does not say
+WHOLE_SHARE = 3  # a column takes no more than that part of the width in one piece: others need some too
 Cell = str | int | None
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, width: int | None = None) -> str:
-    """Text of a table. A column named ">Wh" is right-aligned. `width` None: that of the terminal, if any."""
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        right = column.startswith(">")
-        grid.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(Text(_shown(cell)) for cell in row))
+    """Text of a table. `width` None: that of the terminal, if any.
+
+    A column named ">Wh" is right-aligned, the cells of one named "=SHA256" are not folded.
+    """
     is_terminal = width is None and sys.stdout.isatty()
     console = Console(
         file=io.StringIO(),
-        width=None if is_terminal else width or PIPE_WIDTH,
+        width=_terminal_width() if is_terminal else width or PIPE_WIDTH,
         force_terminal=is_terminal,
         highlight=False,
     )
+    lines = [[_shown(cell) for cell in row] for row in rows]
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, column in enumerate(columns):
+        head = column.lstrip(">=")
+        lengths = [cell_len(head), *(cell_len(line[number]) for line in lines)]
+        grid.add_column(
+            head,
+            justify="right" if column.startswith(">") else "left",
+            overflow="fold",
+            width=_whole(lengths, console.width) if column.startswith("=") else None,
+        )
+    for line in lines:
+        grid.add_row(*(Text(cell) for cell in line))
     with console.capture() as capture:
         console.print(grid)
     return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
+
+
+def _terminal_width() -> int:
+    """Of stdout itself: $COLUMNS may be that of another terminal, which this one runs in."""
+    return os.get_terminal_size(sys.stdout.fileno()).columns or USUAL_WIDTH
+
+
+def _whole(lengths: Sequence[int], width: int) -> int | None:
+    """Wide enough for those cells that may stay in one piece."""
+    return max((length for length in lengths if length <= width // WHOLE_SHARE), default=None)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:

@@ -1,6 +1,7 @@
 """What people ask and order about diagnostics: what chargers uploaded, and fetching some for the site.
 
-Whether a charger may be asked now (never while the cloud's own upload runs) is its session's decision.
+Whether a charger may be asked now (never while the cloud's own upload runs) is its session's decision. One
+that was asked for on site before is replaced: a charger that rebooted in the middle of it never ends it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from edgegw.control import firmware_models as models
 from edgegw.control.file_house import FileRooms, SlotSeen
 from edgegw.control.file_streams import FileStreams
 from edgegw.control.firmware_desk import rooms_of
-from edgegw.control.firmware_view import HERE, upload_view
+from edgegw.control.firmware_view import HERE, failure_of, upload_view
 from edgegw.control.problem import Problem
 from edgegw.errors import EdgegwError
 from edgegw.runtime.gateway import Gateway
@@ -51,21 +52,18 @@ class DiagnosticsDesk:
 
     async def ask(self, identity: str, kind: models.LogKind, asker: str) -> models.UploadView:
         """Order one; it is on its way when this returns."""
-        logs = self._rooms.logs
+        rooms = self._rooms
         session = self._gateway.sessions.get(identity)
         if session is None and identity not in self._gateway.settings.known:
             raise Problem(404, "no_such_charger", f"no charger {identity!r} is known here")
         if session is None or session.charger_leg is None:
             raise Problem(409, "not_connected", f"{identity} is not connected")
-        running = logs.running(identity)
-        if running is not None:
-            raise Problem(409, "running", f"{identity} is uploading for the site already: {running.order}")
         try:
-            asked = await logs.ask(identity, kind)
+            asked = await rooms.logs.ask(identity, kind)
         except EdgegwError as fault:
             raise Problem(409, "no_place", f"{identity} cannot upload here: {fault}") from fault
         if asked.failed:
-            await self._rooms.house.discard(asked.order)
+            await rooms.house.discard(asked.order)
             raise Problem(409, "refused", f"{identity} gives no log now: {asked.why or asked.status}")
         log.info("%s asked %s for its %s log: %s", asker, identity, kind, asked.order)
         return self.upload(asked.order)
@@ -96,9 +94,12 @@ class DiagnosticsDesk:
 
     def _slot(self, order: str) -> SlotSeen:
         slot = self._rooms.house.slots.get(order)
-        if slot is None:
-            raise Problem(404, "no_such_upload", f"there is no upload {order!r}")
-        return slot
+        if slot is not None:
+            return slot
+        asked = self._rooms.logs.known.get(order)
+        if asked is not None and asked.failed:  # nothing came, so its place was taken back
+            raise Problem(410, "no_log", f"{asked.charger} gave no log: {failure_of(asked)}")
+        raise Problem(404, "no_such_upload", f"there is no upload {order!r}")
 
     def _seen(self, slot: SlotSeen) -> models.UploadView:
         return upload_view(slot, self._rooms.logs.known.get(slot.order))

@@ -139,7 +139,7 @@ def upload_view(slot: SlotSeen, asked: LogOrder | None) -> models.UploadView:
         asked_by="cloud" if slot.remote_url else "site",
         state="failed" if failed else slot.state,
         status=asked.status if asked is not None else "",
-        error=_failure(asked) if failed and asked is not None else slot.error,
+        error=failure_of(asked) if failed and asked is not None else slot.error,
         file_name=slot.sent_name or slot.asked_name,
         size_bytes=slot.size_bytes or None,
         sha256=slot.sha256,
@@ -151,5 +151,5 @@ def upload_view(slot: SlotSeen, asked: LogOrder | None) -> models.UploadView:
     )
 
 
-def _failure(asked: LogOrder) -> str:
+def failure_of(asked: LogOrder) -> str:
     return f"{asked.status}: {asked.why}" if asked.why else asked.status

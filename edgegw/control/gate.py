@@ -2,7 +2,8 @@
 
 One route takes files, which its desk writes to disk as they come; every other body is held in memory.
 
-Plain ASGI, without the web framework: whoever is turned away here never reaches a route.
+Plain ASGI, without the web framework: whoever is turned away here never reaches a route. An answer that comes
+before the whole body closes its connection, or the rest of the body, perhaps an endless one, would be read.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from edgegw.control.doors import Token
 BODY_BYTES_MAX = 1024 * 1024
 FILE_ROUTE = ("POST", "/v1/firmware/files")
 FILE_BYTES_MAX = 64 * 1024**3  # the most that [files] largest_file can be; its desk holds a file to that
+CLOSE = (b"connection", b"close")
 OPEN_PATHS = frozenset({"/v1/health"})  # a health check carries no secret
 
 Scope = MutableMapping[str, Any]
@@ -31,20 +33,34 @@ def limited(app: Application) -> Application:
     """`app` with bodies of at most BODY_BYTES_MAX, files apart; a longer one is 413, however it is sent."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        seen = 0
-        bytes_max = _bytes_max(scope)
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > bytes_max:
-                raise HTTPException(413, f"the body is longer than {bytes_max // 1024} KiB")
-            return message
-
-        await app(scope, counted, send)
+        body = _Body(scope, receive, send)
+        await app(scope, body.receive, body.send)
 
     return guarded
+
+
+class _Body:
+    """Of one request, as it comes."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._bytes_max = _bytes_max(scope)
+        self._seen_bytes = 0
+        names = {name for name, _ in scope.get("headers", ())}
+        self._is_whole = names.isdisjoint((b"content-length", b"transfer-encoding"))
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._seen_bytes += len(message.get("body", b""))
+        if self._seen_bytes > self._bytes_max:
+            raise HTTPException(413, f"the body is longer than {self._bytes_max // 1024} KiB")
+        self._is_whole = self._is_whole or not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and not self._is_whole:
+            message = {**message, "headers": [*message["headers"], CLOSE]}
+        await self._send(message)
 
 
 def _bytes_max(scope: Scope) -> int:
@@ -72,6 +88,7 @@ async def _turn_away(send: Send) -> None:
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"www-authenticate", b'Bearer realm="edgegw"'),
+        CLOSE,
     ]
     await send({"type": "http.response.start", "status": 401, "headers": headers})
     await send({"type": "http.response.body", "body": body})

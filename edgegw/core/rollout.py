@@ -3,6 +3,7 @@
 Rules of this file:
 - Down is whoever was sent the update and has not been seen back: connected again, and running the new version
   if it says which. In doubt it is down. Never are more down than `at_once`, other rollouts counted in.
+- A charger whose link is being made takes a place, and is not down: it has heard of nothing yet.
 - "Sent" is on disk before the charger hears of it, so a crash forgets no charger that may be down.
 - Failures pause a rollout; only a person lets it go on.
 - No clock and no effects of its own: a rollout goes in, a rollout comes out, and what is to be done in order.
@@ -21,9 +22,11 @@ from edgegw.core.events import Instant
 from edgegw.core.files import FirmwareNews
 from edgegw.core.records import SaveDocument
 from edgegw.core.rollout_member import ended, follow
+from edgegw.core.rollout_member import recovered as member_recovered
 from edgegw.core.rollout_state import (
     OVER,
     ChargerFacts,
+    MakeLink,
     Member,
     Rollout,
     SendUpdate,
@@ -35,7 +38,7 @@ from edgegw.core.rollout_state import (
 
 KIND = "rollout"
 
-RolloutEffect = SaveDocument | Noticed | SendUpdate
+RolloutEffect = SaveDocument | Noticed | MakeLink | SendUpdate
 Outcome = tuple[Rollout, list[RolloutEffect]]
 
 _STAGES = {
@@ -66,16 +69,22 @@ def begin(rollout: Rollout, chargers: Mapping[str, ChargerFacts], named: tuple[s
 
 
 def saved(rollout: Rollout) -> SaveDocument:
-    return SaveDocument(kind=KIND, charger="", key=rollout.id, value=msgspec.json.encode(rollout))
+    return SaveDocument(kind=KIND, charger="", key=rollout.id, value=msgspec.json.encode(_lasting(rollout)))
 
 
-def recovered(value: bytes) -> Rollout:
-    """After a restart: whether what was written down last was also sent, nobody knows."""
+def _lasting(rollout: Rollout) -> Rollout:
+    return replace(rollout, linking=frozenset())
+
+
+def keep(before: Rollout, after: Rollout, effects: list[RolloutEffect]) -> list[RolloutEffect]:
+    """A power cut after any comma is survivable."""
+    return effects if _lasting(after) == _lasting(before) else [saved(after), *effects]
+
+
+def recovered(value: bytes, now: Instant) -> Rollout:
+    """After a restart."""
     rollout = msgspec.json.decode(value, type=Rollout)
-    chargers = {
-        identity: replace(m, unsure=True) if m.stage is Stage.SENT and not m.acknowledged else m
-        for identity, m in rollout.chargers.items()
-    }
+    chargers = {identity: member_recovered(m, now) for identity, m in rollout.chargers.items()}
     return replace(rollout, chargers=chargers)
 
 
@@ -88,21 +97,16 @@ def step(
     now: Instant,
     zone: tzinfo | None = None,
     *,
-    down_elsewhere: int = 0,
+    taken_elsewhere: int = 0,
 ) -> Outcome:
-    """Look at everything again. Harmless to repeat."""
+    """Look at everything again. Harmless to repeat. `taken_elsewhere`: `places_taken` of other rollouts."""
     members = {
         identity: follow(rollout, member, chargers.get(identity), now)
         for identity, member in rollout.chargers.items()
     }
     judged, effects = _judge(replace(rollout, chargers=members), now)
-    after, orders = _send(judged, chargers, now, zone, down_elsewhere)
-    return after, _keep(rollout, after, [*effects, *orders])
-
-
-def _keep(before: Rollout, after: Rollout, effects: list[RolloutEffect]) -> list[RolloutEffect]:
-    """A power cut after any comma is survivable."""
-    return effects if after == before else [saved(after), *effects]
+    after, orders = _choose(judged, chargers, now, zone, taken_elsewhere)
+    return after, keep(rollout, after, [*effects, *orders])
 
 
 def _judge(rollout: Rollout, now: Instant) -> tuple[Rollout, list[RolloutEffect]]:
@@ -133,52 +137,37 @@ def _summary(rollout: Rollout) -> str:
 # --- who is next ----------------------------------------------------------------------------------------
 
 
-def _send(
+def _choose(
     rollout: Rollout,
     chargers: Mapping[str, ChargerFacts],
     now: Instant,
     zone: tzinfo | None,
-    down_elsewhere: int,
-) -> tuple[Rollout, list[SendUpdate]]:
-    free = rollout.at_once - rollout.down - down_elsewhere
-    members, orders = dict(rollout.chargers), []
+    taken_elsewhere: int,
+) -> tuple[Rollout, list[MakeLink]]:
+    free = rollout.at_once - rollout.places_taken - taken_elsewhere
+    orders: list[MakeLink] = []
     for number, (identity, member) in enumerate(rollout.chargers.items()):
         again = member.unsure and member.stage is Stage.SENT  # counts as down already
-        if not again and (member.stage is not Stage.WAITING or free <= 0):
+        if identity in rollout.linking or not (again or (member.stage is Stage.WAITING and free > 0)):
             continue
         facts = chargers.get(identity)
         if facts is None or holds(rollout, facts, now, zone):
             continue
-        order = SendUpdate(
-            rollout=rollout.id,
-            charger=identity,
-            order=f"rollout-{rollout.id}-{number}",
-            sha256=rollout.sha256,
-            again=again,
+        order = f"rollout-{rollout.id}-{number}"
+        orders.append(
+            MakeLink(rollout=rollout.id, charger=identity, order=order, sha256=rollout.sha256, again=again)
         )
-        members[identity] = replace(member, unsure=False) if again else _sent(member, order, facts, now)
-        orders.append(order)
         free -= not again
-    return replace(rollout, chargers=members), orders
-
-
-def _sent(member: Member, order: SendUpdate, facts: ChargerFacts, now: Instant) -> Member:
-    at = now.wall if now.trusted else 0.0
-    return replace(
-        member,
-        stage=Stage.SENT,
-        order=order.order,
-        down=True,
-        sent_at=at,
-        heard_at=at,
-        firmware_before=facts.firmware,
-    )
+    linking = rollout.linking.union(order.charger for order in orders)
+    return replace(rollout, linking=linking), orders
 
 
 def holds(rollout: Rollout, facts: ChargerFacts, now: Instant, zone: tzinfo | None) -> str:
     """Why a charger is not sent the update now, apart from how many are down; "" when it may be."""
     if rollout.ended or rollout.paused:
         return "the rollout is over" if rollout.ended else "the rollout is paused"
+    if rollout.failures >= rollout.failures_max:
+        return "too many have failed"
     if not facts.connected:
         return "not connected"
     if not facts.accepted:
@@ -203,12 +192,11 @@ def heard(rollout: Rollout, charger: str, news: FirmwareNews, now: Instant) -> O
     if member is None or not member.order or member.order != news.order:
         return rollout, []
     after = rollout.with_member(charger, _heard(member, news, now))
-    return after, _keep(rollout, after, [])
+    return after, keep(rollout, after, [])
 
 
 def _heard(member: Member, news: FirmwareNews, now: Instant) -> Member:
-    at = now.wall if now.trusted else 0.0
-    member = replace(member, acknowledged=True, unsure=False, heard_at=at)
+    member = replace(member, acknowledged=True, unsure=False, heard=now)
     if news.status == "Replaced":
         return ended(member, Stage.SKIPPED, "another update took its place", now)
     if news.status in _FAILURES or (news.ended and news.status not in _STAGES):
@@ -220,33 +208,8 @@ def _heard(member: Member, news: FirmwareNews, now: Instant) -> Member:
     if stage is Stage.INSTALLED:
         back = member.stage is Stage.INSTALLED and not member.down  # its boot has said so before
         return member if back else ended(member, stage, "", now)
-    began_at = at if stage is Stage.INSTALLING and member.stage is not stage else member.began_at
-    return replace(member, stage=stage, why="", down=True, silent=False, began_at=began_at)
-
-
-# --- what comes of an order ---------------------------------------------------------------------------
-
-
-def withdrawn(rollout: Rollout, order: SendUpdate) -> Outcome:
-    """It was not sent after all: the charger was no longer free when its link was ready."""
-    member = rollout.chargers.get(order.charger)
-    if member is None or member.order != order.order or member.stage is not Stage.SENT or member.acknowledged:
-        return rollout, []
-    if order.again:  # it may have been sent before the box started anew
-        return rollout.with_member(order.charger, replace(member, unsure=True)), []
-    stage = Stage.SKIPPED if rollout.ended else Stage.WAITING
-    after = rollout.with_member(order.charger, Member(stage=stage, why=rollout.why if rollout.ended else ""))
-    return after, _keep(rollout, after, [])
-
-
-def cannot_be_served(rollout: Rollout, order: SendUpdate, why: str) -> Outcome:
-    """The file itself cannot be handed out; that is no charger's fault."""
-    after, _ = withdrawn(rollout, order)
-    notices: list[RolloutEffect] = []
-    if not after.ended and not after.paused:
-        after = replace(after, paused=True, why=why)
-        notices = [Noticed("rollout_stopped", f"rollout {rollout.id} of {rollout.name} has stopped: {why}")]
-    return after, _keep(rollout, after, notices)
+    began = now if stage is Stage.INSTALLING and member.stage is not stage else member.began
+    return replace(member, stage=stage, why="", down=True, silent=False, began=began)
 
 
 # --- what people order --------------------------------------------------------------------------------
@@ -255,7 +218,7 @@ def cannot_be_served(rollout: Rollout, order: SendUpdate, why: str) -> Outcome:
 def pause(rollout: Rollout) -> Outcome:
     """No further charger is sent the update; those that have it go on."""
     after = rollout if rollout.ended or rollout.paused else replace(rollout, paused=True, why="by a person")
-    return after, _keep(rollout, after, [])
+    return after, keep(rollout, after, [])
 
 
 def resume(rollout: Rollout) -> Outcome:
@@ -263,7 +226,7 @@ def resume(rollout: Rollout) -> Outcome:
     if rollout.ended or not rollout.paused:
         return rollout, []
     after = replace(rollout, paused=False, why="", forgiven=rollout.count(Stage.FAILED))
-    return after, _keep(rollout, after, [])
+    return after, keep(rollout, after, [])
 
 
 def stop(rollout: Rollout, now: Instant) -> Outcome:
@@ -276,7 +239,7 @@ def stop(rollout: Rollout, now: Instant) -> Outcome:
         for identity, m in rollout.chargers.items()
     }
     after = replace(rollout, chargers=members, ended=True, ended_at=now.wall, paused=False, why=why)
-    return after, _keep(rollout, after, [])
+    return after, keep(rollout, after, [])
 
 
 def _written_off(rollout: Rollout) -> Outcome:
@@ -286,4 +249,4 @@ def _written_off(rollout: Rollout) -> Outcome:
         for identity, m in rollout.chargers.items()
     }
     after = replace(rollout, chargers=members)
-    return after, _keep(rollout, after, [])
+    return after, keep(rollout, after, [])

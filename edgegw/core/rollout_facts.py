@@ -9,12 +9,12 @@ from edgegw.core.state import ChargerState, Registration
 _BUSY = frozenset({"Preparing", "Charging", "SuspendedEV", "SuspendedEVSE", "Occupied", "Reserved"})
 
 
-def facts_of(state: ChargerState, connected_at: float) -> ChargerFacts:
+def facts_of(state: ChargerState, connected_mono: float) -> ChargerFacts:
     profile = state.profile
     update = state.files.firmware
     return ChargerFacts(
         connected=state.charger_up,
-        connected_at=connected_at,
+        connected_mono=connected_mono,
         accepted=profile.registration is Registration.ACCEPTED,
         busy=busy(state),
         update=update.id if update is not None and update.runs else "",

@@ -3,9 +3,13 @@
 What a charger shows is taken the careful way. "Installed" may be said before or after the reboot, so a
 charger that said it and has not connected anew is given time to reboot; one that says nothing for hours has
 failed, and is down all the same until it has connected anew.
+
+How long something takes is judged on the monotonic clock alone: the wall clock may jump at any moment.
 """
 
 from __future__ import annotations
+
+from math import inf
 
 from msgspec.structs import replace
 
@@ -21,7 +25,6 @@ def follow(rollout: Rollout, member: Member, facts: ChargerFacts | None, now: In
         return _nothing_to_do(rollout, member, facts)
     if not member.down:
         return member
-    member = _timed(member, now)
     facts = facts or ChargerFacts()
     if member.unsure and facts.update == member.order:
         member = replace(member, unsure=False, acknowledged=True)  # its session knows of it
@@ -36,7 +39,29 @@ def follow(rollout: Rollout, member: Member, facts: ChargerFacts | None, now: In
 
 def ended(member: Member, stage: Stage, why: str, now: Instant) -> Member:
     """The charger said so; it is down until it is seen back."""
-    return replace(member, stage=stage, why=why, down=True, silent=False, ended_at=now.wall)
+    return replace(member, stage=stage, why=why, down=True, silent=False, done=now)
+
+
+def recovered(member: Member, now: Instant) -> Member:
+    """After a restart: whether what was written down last was also sent, nobody knows."""
+    return replace(
+        member,
+        unsure=member.unsure or (member.stage is Stage.SENT and not member.acknowledged),
+        heard=_carried(member.heard, now),
+        began=_carried(member.began, now),
+        done=_carried(member.done, now),
+    )
+
+
+def _carried(then: Instant | None, now: Instant) -> Instant | None:
+    """A reading of a run that is over, on the monotonic clock of this one.
+
+    How long ago it was can be told only when the wall clock was right both times; else it counts from now.
+    """
+    if then is None:
+        return None
+    ago_s = now.wall - then.wall if then.trusted and now.trusted else -1.0
+    return now if ago_s < 0 else Instant(now.mono - ago_s, then.wall)
 
 
 def _nothing_to_do(rollout: Rollout, member: Member, facts: ChargerFacts | None) -> Member:
@@ -49,29 +74,24 @@ def _nothing_to_do(rollout: Rollout, member: Member, facts: ChargerFacts | None)
     return member
 
 
-def _timed(member: Member, now: Instant) -> Member:
-    """Hours are counted from when the clock was right, and not over a clock that was set back."""
-    if now.trusted and (not member.heard_at or member.heard_at > now.wall):
-        member = replace(member, heard_at=now.wall)
-    if member.ended_at > now.wall:
-        member = replace(member, ended_at=now.wall)
-    return member
-
-
 def _is_silent(rollout: Rollout, member: Member, now: Instant) -> bool:
-    return now.trusted and bool(member.heard_at) and now.wall - member.heard_at >= rollout.silent_s
+    return member.heard is not None and now.mono - member.heard.mono >= rollout.silent_s
 
 
 def _given_up(rollout: Rollout, member: Member, now: Instant) -> Member:
     if not _is_silent(rollout, member, now):
         return member
     why = f"said nothing for {rollout.silent_s / 3600:g} h since it was {member.stage.value}"
-    return replace(member, stage=Stage.FAILED, why=why, silent=True, ended_at=now.wall)
+    return replace(member, stage=Stage.FAILED, why=why, silent=True, done=now)
 
 
 def _steady_s(member: Member, facts: ChargerFacts, now: Instant) -> float:
     """How long it has been connected since it was done."""
-    return now.wall - max(member.ended_at, facts.connected_at)
+    return now.mono - max(_mono(member.done), facts.connected_mono)
+
+
+def _mono(at: Instant | None) -> float:
+    return at.mono if at is not None else -inf
 
 
 def _after_install(rollout: Rollout, member: Member, facts: ChargerFacts, now: Instant) -> Member:
@@ -79,9 +99,9 @@ def _after_install(rollout: Rollout, member: Member, facts: ChargerFacts, now: I
         if not _is_silent(rollout, member, now):
             return member
         why = 'said "Installed" and did not come back'
-        return replace(member, stage=Stage.FAILED, why=why, silent=True, ended_at=now.wall)
+        return replace(member, stage=Stage.FAILED, why=why, silent=True, done=now)
     steady_s = _steady_s(member, facts, now)
-    anew = facts.connected_at > (member.began_at or member.ended_at)
+    anew = facts.connected_mono > _mono(member.began or member.done)
     if steady_s < (SETTLE_S if anew else REBOOT_WITHIN_S):
         return member
     if anew and rollout.version and facts.firmware:  # it has booted, and `follow` saw that it is another one
@@ -94,6 +114,6 @@ def _after_install(rollout: Rollout, member: Member, facts: ChargerFacts, now: I
 
 def _after_failure(member: Member, facts: ChargerFacts, now: Instant) -> Member:
     """It works with what it had before; one that was silent must have come back since its last word."""
-    if not facts.connected or (member.silent and facts.connected_at <= member.heard_at):
+    if not facts.connected or (member.silent and facts.connected_mono <= _mono(member.heard)):
         return member
     return member if _steady_s(member, facts, now) < SETTLE_S else replace(member, down=False)

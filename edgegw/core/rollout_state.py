@@ -1,7 +1,8 @@
 """A rollout of one firmware file, and what is known of each of its chargers: data only; `rollout` decides.
 
 One document per rollout is all that is kept, so it must say everything: also which chargers may be down.
-Times are wall clock seconds since 1970 and 0.0 where there is none, or none that can be trusted.
+Of a member's times both clocks are kept: how long ago one was is judged on `mono`, which no NTP moves, and
+`rollout_member.recovered` brings it over a restart. Times of a whole rollout are wall clock, for people.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from edgegw.balance.local_time import DAY_S, offset_s
+from edgegw.core.events import Instant
 
 SILENT_S = 7200.0  # large files on slow chargers take an hour; nothing takes two without a word
 
@@ -43,10 +45,11 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""  # of FAILED and SKIPPED, in words
     order: str = ""  # the id that `UpdateOrdered` carries; news of any other order are not ours
     down: bool = False  # it was sent the update and has not been seen back since
-    sent_at: float = 0.0
-    heard_at: float = 0.0  # its last word on the update, or when it was sent
-    began_at: float = 0.0  # when it began to install: what it connects after that may run something new
-    ended_at: float = 0.0  # when it said that it is done, or was given up
+    heard: Instant | None = None  # its last word on the update, or when it was sent
+    began: Instant | None = (
+        None  # when it began to install: what it connects after that may run something new
+    )
+    done: Instant | None = None  # when it said that it is done, or was given up
     firmware_before: str = ""
     acknowledged: bool = False  # the order has reached the charger's session, or the charger itself
     unsure: bool = False  # written down as sent, but the box may have stopped before it was
@@ -72,10 +75,16 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float = 0.0
     why: str = ""  # why it is paused or ended
     forgiven: int = 0  # failures before a person let it go on
+    linking: frozenset[str] = frozenset()  # links for these are being made; not kept over a restart
 
     @property
     def down(self) -> int:
         return sum(member.down for member in self.chargers.values())
+
+    @property
+    def places_taken(self) -> int:
+        """Those that are down, and those that will be as soon as they have a link."""
+        return self.down + sum(not self.chargers[identity].down for identity in self.linking)
 
     @property
     def failures(self) -> int:
@@ -85,7 +94,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def settled(self) -> bool:
         """Nothing can happen any more."""
-        return self.ended and not self.down
+        return self.ended and not self.places_taken
 
     def count(self, *stages: Stage) -> int:
         return sum(member.stage in stages for member in self.chargers.values())
@@ -98,7 +107,7 @@ class ChargerFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a rollout may know of a charger now."""
 
     connected: bool = False
-    connected_at: float = 0.0  # of this connection
+    connected_mono: float = 0.0  # when this connection began
     accepted: bool = True  # by its cloud, or by the box
     busy: str = ""  # why it is not idle; "" when it is
     update: str = ""  # the order of an update that runs at it, whoever gave it
@@ -107,14 +116,21 @@ class ChargerFacts(msgspec.Struct, frozen=True, kw_only=True):
     firmware: str = ""  # as in its newest boot
 
 
-class SendUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """Order: make a link for this charger and send it `UpdateOrdered`."""
+class MakeLink(msgspec.Struct, frozen=True, kw_only=True):
+    """Order: make a link for this charger, then tell `rollout.linked`. The charger knows nothing yet."""
 
     rollout: str
     charger: str
     order: str
     sha256: str
     again: bool = False  # after a restart: it may have been sent before
+
+
+class SendUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """Order: send this charger `UpdateOrdered`. That it is sent is on disk."""
+
+    link: MakeLink  # what it answers
+    url: str
 
 
 def matches(text: str, pattern: str) -> bool:

@@ -2,8 +2,10 @@
 
 Rules of this file:
 - A URL comes from the cloud and may be an attack (fault 75). What two readers could read differently is
-  refused, never repaired: control characters, spaces, backslashes, several @, numbers that only some
-  readers take for an IP address, hosts that are not plain ASCII.
+  refused, never repaired: control characters, backslashes, several @, numbers that only some readers take
+  for an IP address, hosts that pose as another.
+- What has one meaning, but not for our reader (spaces, letters of other alphabets) or not for our protocols
+  (ftps), is "foreign": a charger may well be able to use it, and is given it when its host may be used.
 - A name says nothing about where it leads. The address it was looked up to is checked, at every hop, and
   exactly that address is connected to.
 - `shown` is all that logs, the manifest and the API ever see: no user, no password, no query.
@@ -14,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
+import unicodedata
 from typing import Final, Literal
 from urllib.parse import unquote_to_bytes
 
@@ -22,7 +25,11 @@ import msgspec
 from edgegw.errors import EdgegwError
 
 SCHEMES: Final = frozenset({"http", "https", "ftp", "sftp"})
-DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ftp": 21, "sftp": 22}
+FOREIGN_SCHEMES: Final = frozenset({"ftps", "ftpes", "scp"})  # OCPP 2.x L01.FR.08 names ftps
+DEFAULT_PORTS: Final = {
+    **{"http": 80, "https": 443, "ftp": 21, "sftp": 22},
+    **{"ftps": 990, "ftpes": 21, "scp": 22},
+}
 URL_CHARS_MAX: Final = 4096  # OCPP 2.1 allows 2,000; signed links of object stores are longer in 1.6
 HOST_CHARS_MAX: Final = 253  # RFC 1035
 NAME_CHARS_MAX: Final = 120  # leaves room for a token and a host in OCPP's 512
@@ -30,10 +37,10 @@ NAME_CHARS_MAX: Final = 120  # leaves room for a token and a host in OCPP's 512
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_NOT_ONE_LINE = re.compile(r"[\x00-\x20\x7f\\]")
+_NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029\\]")
 _NOT_ONE_LINE_BYTES = re.compile(rb"[\x00-\x1f\x7f]")
-_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+_LABEL = re.compile(r"\w([\w-]{0,61}\w)?")
+_NUMBER = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._+~@,=()-]")
 # What RFC 6052, 7526 and 4291 let an IPv6 address hide an IPv4 address in.
@@ -50,12 +57,18 @@ _SITE_NETWORKS: Final[tuple[IpNetwork, ...]] = tuple(
 
 
 class AddressRefused(EdgegwError):
-    """An address that is not used. The text is for people and names no secret."""
+    """An address that is not used. The text is for people and names no secret.
 
-    def __init__(self, kind: Literal["scheme", "syntax", "inward"], text: str) -> None:
+    foreign: not by this box; `AddressGuard.lets_pass` and `host` tell whether by a charger.
+    """
+
+    def __init__(
+        self, kind: Literal["scheme", "syntax", "inward", "foreign"], text: str, host: str = ""
+    ) -> None:
         super().__init__(text)
         self.kind = kind
         self.text = text
+        self.host = host
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,17 +95,17 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse_location(url: str, schemes: frozenset[str] = SCHEMES) -> Location:
     """Read a URL. Raises AddressRefused."""
-    if len(url) > URL_CHARS_MAX:
-        raise AddressRefused("syntax", f"the address is longer than {URL_CHARS_MAX} characters")
-    if not url.isascii() or _NOT_ONE_LINE.search(url):
-        raise AddressRefused("syntax", "the address holds spaces, control or non-ASCII characters")
+    if _NOT_ONE_LINE.search(url):
+        raise AddressRefused("syntax", "the address holds control characters or backslashes")
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
-    if not separator or scheme not in schemes:
+    if not separator or scheme not in schemes | FOREIGN_SCHEMES:
         raise AddressRefused("scheme", f"only {', '.join(sorted(schemes))} addresses are used")
     authority, path = _split_path(rest)
     username, password, host_and_port = _credentials(authority)
     host, port = _host_and_port(host_and_port, scheme)
+    if why := _foreign(url, scheme, schemes):
+        raise AddressRefused("foreign", why, host)
     file_path = path.partition("?")[0]
     return Location(
         scheme=scheme,
@@ -105,6 +118,15 @@ def parse_location(url: str, schemes: frozenset[str] = SCHEMES) -> Location:
         shown=f"{_base(scheme, host, port)}{file_path}",
         key=hashlib.sha256(url.encode()).hexdigest(),
     )
+
+
+def _foreign(url: str, scheme: str, schemes: frozenset[str]) -> str:
+    """Why the box cannot use an address that means one thing, "" when it can."""
+    if scheme not in schemes:
+        return f"{scheme} is not spoken by the box, only {', '.join(sorted(schemes))}"
+    if len(url) > URL_CHARS_MAX:
+        return f"the address is longer than {URL_CHARS_MAX} characters"
+    return "" if url.isascii() and " " not in url else "the address holds spaces or non-ASCII characters"
 
 
 def _split_path(rest: str) -> tuple[str, str]:
@@ -164,8 +186,11 @@ def _ipv6_text(text: str) -> str:
 
 
 def _name_or_ipv4(text: str) -> str:
-    host = text.lower().removesuffix(".")
+    # As a reader of international names sees it: to him other digits and other dots are digits and dots.
+    host = unicodedata.normalize("NFKC", text).replace("\u3002", ".").lower().removesuffix(".")
     labels = host.split(".")
+    if host.isascii() and not text.isascii():
+        raise AddressRefused("syntax", "the host of the address poses as another")
     if not host or len(host) > HOST_CHARS_MAX or not all(_LABEL.fullmatch(label) for label in labels):
         raise AddressRefused("syntax", "the address has no host, or one that is not a host name")
     if _NUMBER.fullmatch(labels[-1]):
@@ -221,6 +246,19 @@ class AddressGuard:
         if by_name and any(_within(found, network) for network in _SITE_NETWORKS):
             return
         raise AddressRefused("inward", f"{host} leads to {address}, which is not on the internet")
+
+    def lets_pass(self, refused: AddressRefused) -> bool:
+        """Whether a charger may be given an address that only the box cannot use, as far as is told here.
+
+        A name is not looked up: it is the charger that goes there, from where it stands.
+        """
+        if refused.kind != "foreign" or not _is_address(refused.host):
+            return refused.kind == "foreign"
+        try:
+            self.check(refused.host, refused.host)
+        except AddressRefused:
+            return False
+        return True
 
 
 def _is_address(text: str) -> bool:

@@ -31,6 +31,7 @@ from edgegw.files.manifest import CachedFile, Contents, Grant, HolderStatus, Man
 from edgegw.files.origins import Origins
 from edgegw.files.room import DISK_RESERVE_BYTES, Room
 from edgegw.files.shelves import Shelves
+from edgegw.files.stamps import always
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class FirmwareCache:
         quota_bytes: int,
         disk_reserve_bytes: int,
         wall: Callable[[], float],
+        trusted: Callable[[], bool],
     ) -> None:
         self.disk = disk
         self.shelves = shelves
@@ -65,9 +67,9 @@ class FirmwareCache:
         self._manifest = ManifestWriter(shelves.manifest, self._to_write, disk)
         self._intact: dict[str, Identity] = {}
         self._hashing: dict[str, asyncio.Lock] = {}
-        self._grants = Grants(contents, wall)
+        self._grants = Grants(contents, wall, trusted)
         self._origins = Origins(contents, wall)
-        self.room = Room(self, quota_bytes, disk_reserve_bytes, wall)
+        self.room = Room(self, quota_bytes, disk_reserve_bytes)
 
     @classmethod
     async def open(
@@ -76,9 +78,13 @@ class FirmwareCache:
         *,
         quota_bytes: int,
         wall: Callable[[], float],
+        trusted: Callable[[], bool] = always,
         disk_reserve_bytes: int = DISK_RESERVE_BYTES,
     ) -> FirmwareCache:
-        """Read the manifest, or rebuild it from the files when it is damaged. Raises CacheFault."""
+        """Read the manifest, or rebuild it from the files when it is damaged. Raises CacheFault.
+
+        `trusted`: whether `wall` can be right.
+        """
         disk = Disk()
         try:
             place, contents = await disk.run(shelves.open_shelves, directory, wall())
@@ -89,6 +95,7 @@ class FirmwareCache:
                 quota_bytes=quota_bytes,
                 disk_reserve_bytes=disk_reserve_bytes,
                 wall=wall,
+                trusted=trusted,
             )
             await cache._manifest.save()
         except OSError as error:
@@ -118,6 +125,11 @@ class FirmwareCache:
         """By token; some may have expired."""
         return MappingProxyType(self._contents.grants)
 
+    @property
+    def granted(self) -> set[str]:
+        """The files that some charger may still fetch."""
+        return {grant.sha256 for grant in self._grants.live()}
+
     def origin_of(self, key: str) -> Origin | None:
         return self._contents.origins.get(key)
 
@@ -142,7 +154,7 @@ class FirmwareCache:
         except OSError as error:
             raise fault(error, self.shelves.directory) from error
         known = self._contents.files.get(file.sha256)
-        taken = _merged(known, file) if known is not None else file
+        taken = file.merged_into(known) if known is not None else file
         self._contents.files[file.sha256] = taken
         self._intact[file.sha256] = identity
         self.room.release(part.name.removesuffix(".part"))  # from here on it counts as a file
@@ -279,17 +291,3 @@ class FirmwareCache:
         """Keep how far a charger is with a file; on disk soon."""
         self._grants.note(charger, sha256, status)
         self._manifest.save_soon()
-
-
-def _merged(known: CachedFile, new: CachedFile) -> CachedFile:
-    """What people and chargers added to a known file stays; where it came from last is news."""
-    return msgspec.structs.replace(
-        new,
-        signature=known.signature if new.signature == "none" else new.signature,
-        vendor=new.vendor or known.vendor,
-        model=new.model or known.model,
-        version=new.version or known.version,
-        local=known.local or new.local,
-        published=known.published,
-        holders=known.holders,
-    )

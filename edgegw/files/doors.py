@@ -3,7 +3,8 @@
 Rules of this file:
 - A token is the only key. Whoever has none, an old one or another file's gets the one refusal of his
   door, after the same steps, before any file is touched (fault 80).
-- Seats are counted before tokens are looked at, so a full house tells nothing about a token.
+- Seats are counted before tokens are looked at, and a full house says one thing to everybody: it tells
+  nothing about a token. Whose order was turned away is only noted.
 - A transfer that moves no block for `stall_timeout_s` is cut: a peer that stands still frees its seat.
 - A file is opened once, never through a symbolic link, and read by position in threads of the doors' own.
 """
@@ -36,12 +37,12 @@ Direction = Literal["down", "up"]
 class DoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of both doors together. A rate of 0 is no limit."""
 
-    downloads_max: int = 16  # at once; the others wait for a seat
+    downloads_max: int = 64  # at once; a usual site's chargers all at once, each at its share of the rate
     uploads_max: int = 8
-    queue_s: float = 20.0  # then who waits is told to come back: chargers give up after 30 s and more
+    queue_s: float = 45.0  # then who waits is told to come back: chargers give up after 60 s and more
     per_token_max: int = 4  # a charger that loads in several pieces at once; more is a fault in it
     connections_max: int = 200  # HTTP sockets, idle ones included: two per charger of a big site
-    ftp_connections_max: int = 32
+    ftp_connections_max: int = 64  # a session has one transfer at a time
     rate_bytes_per_s: float = 0.0
     idle_timeout_s: float = 30.0  # a socket that has not said what it wants
     ftp_idle_timeout_s: float = (
@@ -65,6 +66,7 @@ class Transfer(msgspec.Struct, kw_only=True):
     bytes_moved: int = 0
     ended_at: float | None = None
     state: Literal["running", "done", "cut", "refused"] = "running"
+    by_us: bool = False  # cut by one of our limits or by our stop, not by its peer
 
 
 class GrantView(Protocol):
@@ -106,7 +108,7 @@ class Doorkeeper:
         self.settings = settings
         self.throttle = throttle or Throttle(settings.rate_bytes_per_s)
         self.transfers: deque[Transfer] = deque()
-        self.ended: Callable[[Transfer], None] = lambda transfer: None
+        self.stopping = False  # what is cut from here on is not its peer's doing
         self._wall = wall
         self._seats: dict[Direction, asyncio.Semaphore] = {
             "down": asyncio.Semaphore(settings.downloads_max),
@@ -117,9 +119,6 @@ class Doorkeeper:
 
     def close(self) -> None:
         self.disk.close()
-
-    def full(self, direction: Direction) -> bool:
-        return self._seats[direction].locked()
 
     @asynccontextmanager
     async def seat(self, direction: Direction) -> AsyncIterator[None]:
@@ -162,12 +161,19 @@ class Doorkeeper:
         finally:
             if transfer.state == "running":
                 transfer.state = "cut"
+                transfer.by_us = transfer.by_us or self.stopping
             transfer.ended_at = self._wall()
-            self.ended(transfer)
 
     def note_refused(self, transfer: Transfer) -> None:
+        """A peer with a good token was turned away."""
         with self.listed(transfer):
             transfer.state = "refused"
+
+    def troubled(self, order: str) -> bool:
+        """Whether this order's file did not get through the doors, and at least once it was our doing."""
+        mine = [transfer for transfer in self.transfers if transfer.order == order]
+        ours = any(t.by_us or t.state == "refused" for t in mine)
+        return ours and not any(t.state == "done" for t in mine)
 
     def _make_place(self) -> None:
         """Drop the oldest that has ended; there are fewer running ones than places."""
@@ -183,6 +189,13 @@ class Doorkeeper:
 
         Raises TimeoutError when a block takes longer than `stall_timeout_s`, not counting the throttle.
         """
+        try:
+            await self._move(transfer, read, write)
+        except OSError as error:
+            transfer.by_us = not isinstance(error, ConnectionError)
+            raise
+
+    async def _move(self, transfer: Transfer, read: Read, write: Write) -> None:
         stall_s = self.settings.stall_timeout_s
         async with asyncio.timeout(stall_s) as patience:
             while block := await _block(read, self.throttle.block_bytes):

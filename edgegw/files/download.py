@@ -160,7 +160,7 @@ class Download:
     async def _attempt(self, part: Part, cached: Validators | None) -> Downloaded | None:
         self._progress.state = "looking up"
         offset = 0 if cached is not None else part.resume_at
-        known = cached if cached is not None else part.validators if offset else None
+        known = cached if cached is not None else part.validators
         async with self._source.open(self._location, offset, known, cached is not None) as opened:
             if opened.unchanged:
                 return None

@@ -51,6 +51,7 @@ class Fetcher:
         self._cache = cache
         self._settings = settings
         self._wall = wall
+        self._guard = guard
         self._lookup = CheckedLookup(guard, lookup)
         self._sources: dict[str, Source] = {}
         self._tasks = Tasks()
@@ -71,7 +72,7 @@ class Fetcher:
         try:
             location = parse_location(url)
         except AddressRefused as error:
-            raise FetchFailed("forbidden", error.text) from None
+            raise self._not_used(error) from None
         bytes_max = min(file_bytes_max or self._settings.file_bytes_max, self._settings.file_bytes_max)
         outcome = await self._joined(location, md5.lower(), bytes_max)
         if isinstance(outcome, FetchFailed):
@@ -79,6 +80,9 @@ class Fetcher:
         if md5 and outcome.md5 != md5.lower():
             raise FetchFailed("checksum", f"{outcome.name} has the MD5 {outcome.md5}, not the one asked for")
         return outcome
+
+    def _not_used(self, refused: AddressRefused) -> FetchFailed:
+        return FetchFailed("unreachable" if self._guard.lets_pass(refused) else "forbidden", refused.text)
 
     async def close(self) -> None:
         """Stop; parts stay and are continued by the next fetch, also after a restart."""
@@ -119,7 +123,7 @@ class Fetcher:
             return error
         except AddressRefused as error:
             log.warning("%s: not fetched: %s", location.shown, error.text)
-            return FetchFailed("forbidden", error.text)
+            return self._not_used(error)
         except CacheFault as error:
             return FetchFailed("no_room", str(error))
 

@@ -3,6 +3,7 @@
 Rules of this file:
 - Nothing is handed out that was not hashed, and nothing whose signature does not fit.
 - A signature or certificate that the box cannot read is the charger's to judge: it never blocks an update.
+- Every order to fetch is answered, whatever happens here: a command of the cloud waits for it.
 - Work on one order is one task; the same order asked for again while it runs is the same work.
 """
 
@@ -15,12 +16,12 @@ from pathlib import Path
 
 from edgegw.core.events import Instant
 from edgegw.core.files import FetchFirmware, FetchOutcome, FirmwareFetched, FirmwareNews
-from edgegw.files.addresses import AddressRefused, parse_location
+from edgegw.errors import EdgegwError
 from edgegw.files.cache import FirmwareCache, NotCached
-from edgegw.files.disk import CacheFault
-from edgegw.files.fetch import Fetcher, FetchFailed
+from edgegw.files.fetch import FetchFailed
 from edgegw.files.links import Doors, download_links
 from edgegw.files.manifest import CachedFile, HolderStatus
+from edgegw.files.patience import PatientFetcher
 from edgegw.runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ _HOLDS: dict[str, HolderStatus] = {
     "InvalidSignature": "failed",
 }
 OVER = ""
+LINK_LIFETIME_MIN_S = 86_400.0
 Tell = Callable[[str, FirmwareFetched], None]
 
 
@@ -43,13 +45,15 @@ class FirmwareService:
     def __init__(
         self,
         cache: FirmwareCache,
-        fetcher: Fetcher,
+        fetcher: PatientFetcher,
+        troubled: Callable[[str], bool],
         doors: Callable[[], Doors],
         tell: Tell,
         now: Callable[[], Instant],
     ) -> None:
         self.cache = cache
-        self.fetcher = fetcher
+        self._fetcher = fetcher
+        self._troubled = troubled
         self._doors = doors
         self._tell = tell
         self._now = now
@@ -69,31 +73,40 @@ class FirmwareService:
         self._tasks.spawn(self._fetch(charger, wish), f"firmware for {charger}")
 
     async def _fetch(self, charger: str, wish: FetchFirmware) -> None:
+        answer = _no(wish, FetchOutcome.UNREACHABLE, "an error in the box, which is in its log")
         try:
             answer = await self._answer(charger, wish)
-            if self._running[wish.order] == OVER:
-                await self.cache.revoke(wish.order)  # its link would keep the file for a week
-        finally:
-            self._running.pop(wish.order, None)
-        self._tell(charger, answer)
+        finally:  # also of a bug: the charger's command waits for it
+            is_over = self._running.pop(wish.order, "") == OVER
+            self._tell(charger, answer)
+        if is_over:
+            await self._forget(wish.order)  # its link would keep the file for a week
 
     async def _answer(self, charger: str, wish: FetchFirmware) -> FirmwareFetched:
         try:
             with contextlib.suppress(NotCached):  # it had to make room for another at the wrong moment
                 return await self._outcome(charger, wish)
             return await self._outcome(charger, wish)
-        except CacheFault as fault:
-            return _no(wish, FetchOutcome.UNREACHABLE, str(fault))
+        except EdgegwError as error:
+            return _no(wish, FetchOutcome.UNREACHABLE, str(error))
+        except OSError as error:  # a person took the file away at the wrong moment, or the disk fails
+            return _no(wish, FetchOutcome.UNREACHABLE, f"the box cannot read it: {error.strerror or error}")
+
+    def _wants(self, wish: FetchFirmware) -> bool:
+        return self._running.get(wish.order) != OVER
+
+    async def _forget(self, order: str) -> None:
+        self._orders.pop(order, None)
+        await self.cache.revoke(order)
 
     async def _outcome(self, charger: str, wish: FetchFirmware) -> FirmwareFetched:
+        if wish.failures and not self._troubled(wish.order):
+            return _no(wish, FetchOutcome.UNREACHABLE, "the charger could not load it from here")
         why = await self._bad_certificate(wish)
         if why:
             return _no(wish, FetchOutcome.BAD_CERTIFICATE, f"the signing certificate is {why}")
         try:
-            parse_location(wish.url)
-            file = self._own(wish.url) or await self.fetcher.fetch(wish.url)
-        except AddressRefused as refused:
-            return _no(wish, FetchOutcome.FORBIDDEN, refused.text)
+            file = self._own(wish.url) or await self._fetcher.fetch(wish.url, lambda: self._wants(wish))
         except FetchFailed as failed:
             forbidden = failed.kind == "forbidden"
             return _no(wish, FetchOutcome.FORBIDDEN if forbidden else FetchOutcome.UNREACHABLE, failed.text)
@@ -141,7 +154,9 @@ class FirmwareService:
 
     async def link(self, charger: str, sha256: str, order: str, needed_until: float) -> tuple[str, ...]:
         """Links to a cached file for one charger, one per protocol. Raises CacheFault."""
-        grant = await self.cache.grant(charger, sha256, order=order, expires_at=needed_until)
+        # An order may have been written by a clock that was not set yet.
+        until = max(needed_until, self._now().wall + LINK_LIFETIME_MIN_S)
+        grant = await self.cache.grant(charger, sha256, order=order, expires_at=until)
         self._orders[order] = sha256
         return download_links(self._doors(), grant.token, grant.name)
 
@@ -159,9 +174,9 @@ class FirmwareService:
             if news.ended:
                 if news.order in self._running:
                     self._running[news.order] = OVER
-                self._orders.pop(news.order, None)
-                await self.cache.revoke(news.order)
-        except CacheFault as fault:
+                    self._fetcher.ring()
+                await self._forget(news.order)
+        except (EdgegwError, OSError) as fault:
             log.error("firmware of %s: %s", charger, fault)
 
     def _granted(self, order: str) -> str | None:

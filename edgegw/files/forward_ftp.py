@@ -11,46 +11,15 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import closing
-from typing import Final
 
 import aioftp
 
 from edgegw.files.addresses import Location, decoded
 from edgegw.files.disk import Disk
+from edgegw.files.ftp_client import ANONYMOUS, FAILURES, PinnedClient, words
 from edgegw.files.parcel import ForwardSettings, Parcel, Unwanted
-from edgegw.files.source import Retry, socket_words
-
-ANONYMOUS: Final = ("anonymous", "edgegw@")
-# The library's answers to nonsense from a server, and uvloop's to a connection that is closed already.
-_GARBLED = (EOFError, ValueError, IndexError, AttributeError, asyncio.LimitOverrunError, RuntimeError)
-
-# It writes user names and paths at DEBUG.
-logging.getLogger("aioftp.client").setLevel(logging.WARNING)
-
-
-class _PinnedClient(aioftp.Client):
-    """Opens every connection to one address, and closes what the library leaves open after an error."""
-
-    def __init__(self, address: str, settings: ForwardSettings) -> None:
-        super().__init__(
-            socket_timeout=settings.stall_timeout_s, connection_timeout=settings.connect_timeout_s
-        )
-        self._address = address
-        self._writers: list[asyncio.StreamWriter] = []
-
-    async def _open_connection(
-        self, host: str, port: int
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        async with asyncio.timeout(self.connection_timeout):
-            reader, writer = await asyncio.open_connection(self._address, port)
-        self._writers.append(writer)
-        return reader, writer
-
-    def close(self) -> None:
-        for writer in self._writers:
-            writer.close()
+from edgegw.files.source import Retry
 
 
 class FtpSender:
@@ -69,19 +38,23 @@ class FtpSender:
             if code.startswith("5") and code not in ("500", "552"):  # 552: its disk may be emptied
                 raise Unwanted(f"the other side answers {code}") from None
             raise Retry(f"the other side answers {code}") from None
-        except (OSError, aioftp.AIOFTPException, *_GARBLED) as error:
-            raise Retry(f"{location.host}: {_words(error)}") from None
+        except FAILURES as error:
+            raise Retry(f"{location.host}: {words(error)}") from None
 
-    async def _connect(self, location: Location, addresses: list[str]) -> _PinnedClient:
+    async def _connect(self, location: Location, addresses: list[str]) -> PinnedClient:
         for address in addresses[:-1]:
             try:
                 return await self._connect_to(location, address)
-            except (OSError, aioftp.AIOFTPException, *_GARBLED):
+            except FAILURES:
                 continue  # the last one's failure is the one that is told
         return await self._connect_to(location, addresses[-1])
 
-    async def _connect_to(self, location: Location, address: str) -> _PinnedClient:
-        client = _PinnedClient(address, self._settings)
+    async def _connect_to(self, location: Location, address: str) -> PinnedClient:
+        client = PinnedClient(
+            address,
+            connect_timeout_s=self._settings.connect_timeout_s,
+            stall_timeout_s=self._settings.stall_timeout_s,
+        )
         try:
             await client.connect(location.host, location.port)
         except BaseException:
@@ -108,7 +81,3 @@ async def _place(client: aioftp.Client, location: Location, name: str) -> str:
     except aioftp.StatusCodeError:
         return path + name if path.endswith("/") else path
     return name
-
-
-def _words(error: BaseException) -> str:
-    return socket_words(error) if isinstance(error, OSError) else "an answer that cannot be read"

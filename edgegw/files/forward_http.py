@@ -10,54 +10,27 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import base64
 import secrets
 import ssl
 from collections.abc import AsyncGenerator
-from socket import AddressFamily
 from typing import Final
 from urllib.parse import quote, urljoin
 
 import aiohttp
 import msgspec
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from edgegw import __version__
 from edgegw.files.addresses import AddressRefused, Location, parse_location
 from edgegw.files.disk import Disk
 from edgegw.files.parcel import ForwardSettings, Parcel, Unwanted
-from edgegw.files.source import Retry, socket_words
+from edgegw.files.source import Retry
+from edgegw.files.web_client import CheckedAddresses, authorization, words
 
 HOPS_MAX: Final = 3  # a slash that was missing, a bucket's region
 TRY_AGAIN: Final = frozenset({408, 409, 423, 425, 429})  # 4xx that waiting can change
 REDIRECTS: Final = frozenset({307, 308})  # the only ones that keep method and body
 PLAIN: Final = "application/octet-stream"
-
-
-class _Checked(AbstractResolver):
-    """Gives the connector the checked addresses, whatever it asks for."""
-
-    def __init__(self, addresses: list[str]) -> None:
-        self._addresses = addresses
-
-    async def resolve(
-        self, host: str, port: int = 0, family: AddressFamily = AddressFamily.AF_INET
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=AddressFamily.AF_INET6 if ":" in address else AddressFamily.AF_INET,
-                proto=0,
-                flags=0,
-            )
-            for address in self._addresses
-        ]
-
-    async def close(self) -> None:
-        self._addresses = []
 
 
 class HttpSender:
@@ -69,8 +42,10 @@ class HttpSender:
     async def __call__(self, location: Location, addresses: list[str], parcel: Parcel) -> None:
         """See `parcel.Sender`."""
         tls = await self._tls_context() if location.scheme == "https" else False
+        checked = CheckedAddresses()
+        checked.allow(location.host, addresses)
         connector = aiohttp.TCPConnector(
-            resolver=_Checked(addresses), use_dns_cache=False, force_close=True, ssl=tls, limit=1
+            resolver=checked, use_dns_cache=False, force_close=True, ssl=tls, limit=1
         )
         async with aiohttp.ClientSession(
             connector=connector,
@@ -107,7 +82,7 @@ class HttpSender:
                     "POST" if parcel.slot.method == "POST" else "PUT",
                     URL(target.bare, encoded=True),
                     data=body.parts(parcel, patience, stall_s),
-                    headers={**body.headers, **_authorization(target)},
+                    headers={**body.headers, **authorization(target)},
                     allow_redirects=False,
                 ) as response,
             ):
@@ -116,7 +91,7 @@ class HttpSender:
             why = getattr(error.certificate_error, "verify_message", "") or "not trusted"
             raise Unwanted(f"the certificate of {target.host}: {why}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Retry(f"{target.host}: {_words(error)}") from None
+            raise Retry(f"{target.host}: {words(error)}") from None
 
 
 class _Body:
@@ -131,8 +106,9 @@ class _Body:
             boundary = secrets.token_hex(16)
             self.head, self.tail = _form(boundary, slot.field, parcel.name, kind)
             self.headers["Content-Type"] = f"multipart/form-data; boundary={boundary}"
-        elif encoding := _header_safe(slot.content_encoding):
-            self.headers["Content-Encoding"] = encoding
+        else:
+            as_sent = {"Content-Encoding": slot.content_encoding, "Content-Disposition": slot.disposition}
+            self.headers |= {name: value for name, value in as_sent.items() if _header_safe(value)}
         self.headers["Content-Length"] = str(len(self.head) + parcel.size_bytes + len(self.tail))
 
     async def parts(
@@ -192,19 +168,3 @@ def _judged(status: int, onward: str) -> str:
     if status >= 500 or status in TRY_AGAIN:
         raise Retry(f"the other side answers {status}")
     raise Unwanted(f"the other side answers {status}")
-
-
-def _authorization(location: Location) -> dict[str, str]:
-    if not location.username:
-        return {}
-    pair = f"{location.username}:{location.password}".encode()
-    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-
-
-def _words(error: Exception) -> str:
-    """Of a library's error, without the URL that some of them carry."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return socket_words(error.os_error)
-    if isinstance(error, OSError):
-        return socket_words(error)
-    return type(error).__name__.removeprefix("Client")

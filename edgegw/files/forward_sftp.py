@@ -2,8 +2,6 @@
 
 Rules of this file:
 - Without a known_hosts file nothing is sent: a server that anybody can play gets no diagnostics.
-- The connection is made to the address that was checked; the host key is looked up by the name in the URL.
-- Passwords of the URL only: no keys, agents or settings of the user the gateway runs as.
 - A path is absolute, `/~/` at its start makes it relative to where the log-in leads. A path that is a
   folder over there gets the charger's own file name.
 """
@@ -11,8 +9,6 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -21,10 +17,8 @@ import asyncssh
 from edgegw.files.addresses import Location, decoded
 from edgegw.files.disk import Disk
 from edgegw.files.parcel import ForwardSettings, Parcel, Unwanted
-from edgegw.files.source import Retry, socket_words
-
-# It writes host, user and path of every connection at INFO.
-logging.getLogger("asyncssh").setLevel(logging.WARNING)
+from edgegw.files.source import Retry
+from edgegw.files.ssh_client import dialled, words
 
 _NO = (asyncssh.SFTPPermissionDenied, asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 
@@ -57,31 +51,12 @@ class SftpSender:
         except _NO:
             raise Unwanted("the other side does not let this user write there") from None
         except (asyncssh.Error, OSError, ValueError) as error:
-            raise Retry(f"{location.host}: {_words(error)}") from None
+            raise Retry(f"{location.host}: {words(error)}") from None
 
     async def _send(
         self, location: Location, addresses: list[str], parcel: Parcel, known_hosts: Path
     ) -> None:
-        connected = await self._connect(addresses, location.port)
-        try:
-            connection = await asyncssh.connect(
-                location.host,
-                location.port,
-                sock=connected,
-                known_hosts=str(known_hosts),
-                username=location.username or "anonymous",
-                password=location.password,
-                client_keys=None,
-                agent_path=None,
-                config=None,
-                gss_host=None,
-                preferred_auth=("password", "keyboard-interactive"),
-                login_timeout=self._settings.connect_timeout_s,
-                connect_timeout=self._settings.connect_timeout_s * 2,
-            )
-        except BaseException:
-            connected.close()
-            raise
+        connection = await dialled(location, addresses, known_hosts, self._settings.connect_timeout_s)
         async with connection, connection.start_sftp_client() as sftp:
             await self._put(sftp, location, parcel)
 
@@ -95,26 +70,6 @@ class SftpSender:
                 position += len(block)
             await file.close()
 
-    async def _connect(self, addresses: list[str], port: int) -> socket.socket:
-        for address in addresses[:-1]:
-            try:
-                return await self._connect_to(address, port)
-            except OSError:
-                continue  # the last one's failure is the one that is told
-        return await self._connect_to(addresses[-1], port)
-
-    async def _connect_to(self, address: str, port: int) -> socket.socket:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        connecting = socket.socket(family, socket.SOCK_STREAM)
-        connecting.setblocking(False)
-        try:
-            async with asyncio.timeout(self._settings.connect_timeout_s):
-                await asyncio.get_running_loop().sock_connect(connecting, (address, port))
-        except BaseException:
-            connecting.close()
-            raise
-        return connecting
-
 
 async def _place(sftp: asyncssh.SFTPClient, location: Location, name: str) -> str:
     path = decoded(location.path.partition("?")[0])
@@ -123,9 +78,3 @@ async def _place(sftp: asyncssh.SFTPClient, location: Location, name: str) -> st
     if path.endswith("/"):
         return path + name
     return f"{path}/{name}" if await sftp.isdir(path) else path
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return socket_words(error)
-    return type(error).__name__ if isinstance(error, asyncssh.Error) else "settings that cannot be used"

@@ -34,7 +34,7 @@ __all__ = ["ForwardSettings", "Forwarder", "backoff_s"]
 
 log = logging.getLogger(__name__)
 
-# The wall clock of a box without a battery jumps by years: time alone never ends the trying.
+# A box may have been off for days: time alone never ends the trying.
 ATTEMPTS_MIN: Final = 20
 
 
@@ -59,7 +59,6 @@ class Forwarder:
         guard: AddressGuard,
         settings: ForwardSettings,
         on_done: OnDone,
-        wall: Callable[[], float],
         *,
         allowed: Callable[[str], bool] = lambda host: True,
         lookup: Lookup | None = None,
@@ -69,7 +68,6 @@ class Forwarder:
         self._store = store
         self._settings = settings
         self._on_done = on_done
-        self._wall = wall
         self._allowed = allowed
         self._lookup = CheckedLookup(guard, lookup)
         self._wait_s = wait_s or (lambda attempts: backoff_s(settings, attempts))
@@ -96,8 +94,7 @@ class Forwarder:
 
     def _take_up(self) -> None:
         for slot in self._store.slots.values():
-            waits = slot.state in ("forwarding", "forwarded", "failed") and slot.remote_url and not slot.told
-            if waits and slot.order not in self._under_way:
+            if slot.is_owed and slot.order not in self._under_way:
                 self._under_way.add(slot.order)
                 self._tasks.spawn(self._carry(slot.order), f"forwarding of {slot.order}")
 
@@ -177,7 +174,7 @@ class Forwarder:
         return {"refusals": refusals, "error": why, "state": "failed"}
 
     def _failed(self, slot: UploadSlot, why: str) -> dict[str, Any]:
-        over = self._wall() - slot.handed_at > self._settings.give_up_s
+        over = self._store.forwarded_for_s(slot.order) > self._settings.give_up_s
         if not over or slot.attempts + 1 < ATTEMPTS_MIN:
             log.info("%s of %s does not get through: %s", slot.kind, slot.charger, why)
             return {"error": why}

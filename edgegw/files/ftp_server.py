@@ -29,7 +29,7 @@ import aioftp
 from aioftp import AbstractUserManager, Connection, StreamIO
 
 from edgegw.files.doors import Direction, Doorkeeper, DoorSettings, Shelf
-from edgegw.files.ftp_transfers import REFUSED, FtpTransfers, Place, Talk, walked
+from edgegw.files.ftp_transfers import REFUSED, FtpTransfers, Place, Talk, is_place, walked
 from edgegw.files.uploads import UploadStore
 from edgegw.runtime.tasks import Tasks
 
@@ -167,7 +167,7 @@ class _Door(aioftp.Server):
 
     async def cwd(self, connection: Connection, rest: Any) -> bool:
         place = walked(_place(connection), str(rest))
-        if len(place) > 2 or (place and place[0] not in ("fw", "up")):
+        if not is_place(place):
             connection.response(*REFUSED)
             return True
         connection.place = place

@@ -64,6 +64,12 @@ def walked(current: Place, text: str) -> Place:
     return tuple(parts)
 
 
+def is_place(path: Place) -> bool:
+    """Whether CWD may go there: a charger may take the last name of an upload's address for a folder."""
+    deepest = {"fw": 2, "up": 3}
+    return not path or len(path) <= deepest.get(path[0], 0)
+
+
 class Talk(msgspec.Struct, frozen=True):
     """One command under way: the connection it came on and how to answer it."""
 
@@ -93,8 +99,10 @@ class FtpTransfers:
             async with self._keeper.seat(direction):
                 await work(talk)
         except Busy:
+            self._note_refused(talk, direction)
             talk.say(*BUSY)
         except Unservable as error:
+            self._note_refused(talk, direction)
             log.warning("%s", error)
             talk.say(*REFUSED)
         except UploadRefused as error:
@@ -108,6 +116,11 @@ class FtpTransfers:
             talk.say(*CUT)
             talk.say("226", "aborted")
         return None
+
+    def _note_refused(self, talk: Talk, direction: Direction) -> None:
+        grant = self._grant(talk.path) if direction == "down" else None
+        if grant is not None:
+            self._keeper.note_refused(self._transfer(talk, grant, grant.name, "down"))
 
     # --- downloads --------------------------------------------------------------------------------
 

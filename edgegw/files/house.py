@@ -6,13 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from edgegw.core.events import Instant
 from edgegw.core.files import (
@@ -26,25 +22,26 @@ from edgegw.core.files import (
 )
 from edgegw.files.addresses import AddressGuard
 from edgegw.files.cache import FirmwareCache
-from edgegw.files.doors import Doorkeeper, DoorSettings, Transfer
+from edgegw.files.doors import Doorkeeper, Transfer
 from edgegw.files.download import FetchProgress
 from edgegw.files.fetch import Fetcher
 from edgegw.files.firmware_service import FirmwareService
-from edgegw.files.forwarding import Forwarder, ForwardSettings
-from edgegw.files.http_server import FileServer
+from edgegw.files.forwarding import Forwarder
+from edgegw.files.front import Front
+from edgegw.files.hosts import host_fits
+from edgegw.files.house_settings import HouseSettings
 from edgegw.files.links import Doors
 from edgegw.files.manifest import CachedFile
+from edgegw.files.patience import PatientFetcher
 from edgegw.files.publishing import SitePublisher
 from edgegw.files.signing import keep_signature
-from edgegw.files.source import FetchSettings
 from edgegw.files.upload_index import UploadSlot
 from edgegw.files.upload_service import UploadService
 from edgegw.files.uploads import UploadStore
 from edgegw.runtime.rollouts import NotForThisCharger
 from edgegw.runtime.tasks import Tasks
 
-if TYPE_CHECKING:
-    from edgegw.files.ftp_server import FtpServer
+__all__ = ["FileHouse", "HouseSettings", "NoLink"]
 
 TIDY_EVERY_S = 3600.0
 INCOMING = "incoming"
@@ -58,27 +55,6 @@ class NoLink(NotForThisCharger):
     """The charger knows none of the protocols that are served here."""
 
 
-class HouseSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """From the site file."""
-
-    directory: Path
-    cache_bytes: int
-    fetch: FetchSettings
-    doors: DoorSettings
-    forward: ForwardSettings
-    inward: tuple[str, ...] = ()
-    upload_hosts: tuple[str, ...] = ()
-    largest_upload_bytes: int
-    uploads_per_charger_bytes: int
-    uploads_total_bytes: int
-    upload_keep_s: float
-    web: tuple[str, int]
-    web_url: str = ""  # what chargers dial, when it is not where the box listens
-    ftp: tuple[str, int] | None = None
-    ftp_host: str = ""
-    ftp_ports: tuple[int, int] = (0, 0)
-
-
 class FileHouse:
     """`await FileHouse.open(...)`, then `start` before chargers come, `stop` when they are gone."""
 
@@ -90,10 +66,10 @@ class FileHouse:
         tell: Callable[[str, FileAnswer], None],
         choose: Chooser,
         now: Callable[[], Instant],
+        online: Callable[[], bool],
     ) -> None:
         """`tell` takes answers to a charger's session; `choose` picks of some links one for a charger."""
         guard = AddressGuard(settings.inward)
-        self.doors = Doors(web="")
         self.publisher: SitePublisher
         self._settings = settings
         self._cache = cache
@@ -103,13 +79,17 @@ class FileHouse:
         self._tasks = Tasks()
         self._fetcher = Fetcher(cache, guard, settings.fetch, self._wall)
         self._keeper = Doorkeeper(settings.doors, self._wall)
-        self._web = FileServer(cache, uploads, settings.doors, self._wall, self._keeper)
-        self._ftp: FtpServer | None = None
+        self._front = Front(cache, uploads, self._keeper, self._wall)
         self._forwarder = Forwarder(
-            uploads, guard, settings.forward, self._forwarded, self._wall, allowed=self._may_go_to
+            uploads, guard, settings.forward, self._forwarded, allowed=self._may_go_to
         )
-        self._firmware = FirmwareService(cache, self._fetcher, self._doors, tell, now)
-        self._uploads = UploadService(uploads, self._forwarder, self._may_go_to, self._doors, tell, now)
+        self._patient = PatientFetcher(
+            self._fetcher, online, settings.fetch_give_up_s, settings.fetch_again_s
+        )
+        self._firmware = FirmwareService(cache, self._patient, self._keeper.troubled, self._doors, tell, now)
+        self._uploads = UploadService(
+            uploads, self._forwarder, guard, self._may_go_to, self._doors, tell, now
+        )
         self.publisher = SitePublisher(cache, self._fetcher, self._doors, lambda: self.transfers, self._wall)
 
     @classmethod
@@ -119,11 +99,18 @@ class FileHouse:
         tell: Callable[[str, FileAnswer], None],
         choose: Chooser,
         now: Callable[[], Instant],
+        online: Callable[[], bool] = lambda: True,
     ) -> FileHouse:
-        """Read what is there. Raises EdgegwError or OSError when the folder cannot be used."""
+        """Read what is there. `online`: whether the box has a line to the outside.
+
+        Raises EdgegwError or OSError when the folder cannot be used.
+        """
 
         def wall() -> float:
             return now().wall
+
+        def trusted() -> bool:
+            return now().trusted
 
         def sweep() -> None:
             """What a person was adding when the box stopped was never whole."""
@@ -132,7 +119,9 @@ class FileHouse:
             for left in incoming.iterdir():
                 left.unlink()
 
-        cache = await FirmwareCache.open(settings.directory, quota_bytes=settings.cache_bytes, wall=wall)
+        cache = await FirmwareCache.open(
+            settings.directory, quota_bytes=settings.cache_bytes, wall=wall, trusted=trusted
+        )
         await cache.disk.run(sweep)
         uploads = await UploadStore.open(
             settings.directory / "uploads",
@@ -141,51 +130,31 @@ class FileHouse:
             total_quota_bytes=settings.uploads_total_bytes,
             keep_s=settings.upload_keep_s,
             wall=wall,
+            trusted=trusted,
         )
-        return cls(settings, cache, uploads, tell, choose, now)
+        return cls(settings, cache, uploads, tell, choose, now, online)
 
     # --- start and stop ---------------------------------------------------------------------------
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:
         """Open the doors. Raises OSError when an address is taken."""
-        settings = self._settings
-        host, port = await self._web.start(*settings.web, tls)
-        scheme = "http" if tls is None else "https"
-        web = settings.web_url or f"{scheme}://{join_host_port(host, port)}"
-        ftp = await self._start_ftp() if settings.ftp is not None else ""
-        self.doors = Doors(web=web, ftp=ftp)
+        await self._front.open(self._settings.places, tls)
         self._forwarder.start()
         self._tasks.spawn(self._tidy(), "uploads past their time")
+
+    @property
+    def doors(self) -> Doors:
+        return self._front.doors
 
     async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(TIDY_EVERY_S)
             await self._store.sweep()
 
-    async def _start_ftp(self) -> str:
-        from edgegw.files.ftp_server import FtpServer  # a box without FTP does not load it
-
-        settings = self._settings
-        assert settings.ftp is not None
-        first, last = settings.ftp_ports
-        public = settings.ftp_host if is_ipv4(settings.ftp_host) else ""
-        self._ftp = FtpServer(
-            self._cache,
-            self._store,
-            self._keeper,
-            self._wall,
-            passive_ports=range(first, last + 1),
-            public_ipv4=public,
-        )
-        host, port = await self._ftp.start(*settings.ftp)
-        return f"ftp://{join_host_port(settings.ftp_host or host, port)}"
-
     async def stop(self) -> None:
         """Doors first; what is half fetched or half sent goes on after the next start."""
         await self._tasks.cancel()
-        await self._web.stop()
-        if self._ftp is not None:
-            await self._ftp.stop()
+        await self._front.close()
         await self._firmware.close()
         await self._uploads.close()
         await self._forwarder.stop()
@@ -209,6 +178,7 @@ class FileHouse:
 
     def cloud_is_back(self) -> None:
         self._forwarder.wake()
+        self._patient.ring()
 
     def _forwarded(self, slot: UploadSlot, ok: bool, why: str) -> None:
         self._uploads.forwarded(slot, ok, why)
@@ -259,6 +229,10 @@ class FileHouse:
     def transfers(self) -> Iterable[Transfer]:
         return tuple(self._keeper.transfers)
 
+    def troubled(self, order: str) -> bool:
+        """Whether it was the box's doing that a charger did not get its file: it is worth another try."""
+        return self._keeper.troubled(order)
+
     @property
     def slots(self) -> Mapping[str, UploadSlot]:
         return self._store.slots
@@ -286,33 +260,11 @@ class FileHouse:
         return self._store.path_of(order)
 
     async def discard(self, order: str) -> None:
-        await self._store.discard(order)
+        """Take an upload away; a session that waits for it hears so."""
+        await self._uploads.discard(order)
 
     def _doors(self) -> Doors:
-        return self.doors
+        return self._front.doors
 
     def _wall(self) -> float:
         return self._now().wall
-
-
-def host_fits(host: str, pattern: str) -> bool:
-    """`pattern`: a host name, "*.example.com" for all below it, an address or a network."""
-    host, pattern = host.casefold().removesuffix("."), pattern.casefold().removesuffix(".")
-    if pattern.startswith("*."):
-        return host.endswith(pattern[1:])
-    try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(pattern, strict=False)
-    except ValueError:
-        return host == pattern
-
-
-def is_ipv4(text: str) -> bool:
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def join_host_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -9,7 +9,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import base64
 import re
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -17,7 +16,6 @@ from typing import Final
 import aiohttp
 
 from edgegw import __version__
-from edgegw.files.addresses import Location
 from edgegw.files.source import FetchFailed, StartOver, Validators
 
 COMPRESSED_NAMES: Final = (".gz", ".tgz", ".xz", ".bz2", ".zst", ".zip")
@@ -33,13 +31,6 @@ def retry_after_s(header: str, now: float) -> float | None:
         return max(0.0, parsedate_to_datetime(header).timestamp() - now)
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def authorization(location: Location) -> dict[str, str]:
-    if not location.username:
-        return {}
-    pair = f"{location.username}:{location.password}".encode()
-    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
 
 def request_headers(offset: int, known: Validators | None, revalidate: bool) -> dict[str, str]:

@@ -124,6 +124,7 @@ class FileServer:
 
     async def stop(self) -> None:
         """Cut what is running and close the door. A keeper that was given stays open."""
+        self.keeper.stopping = True
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -137,10 +138,19 @@ class FileServer:
             async with self.keeper.seat(direction):  # before the token is looked at: 503 is no oracle
                 return await self._answer_seated(request, target)
         except Busy:
+            self._note_refused(request, target)
             return busy(self._settings)
 
+    def _note_refused(self, request: web.BaseRequest, target: Target | None) -> None:
+        if target is not None and target.kind == "fw":
+            grant = grant_for(self._shelf, target.token, target.name)
+            if grant is not None:
+                self.keeper.note_refused(self._transfer(request, grant))
+
     async def _answer_seated(self, request: web.BaseRequest, target: Target | None) -> web.StreamResponse:
-        if target is not None:
+        if request.transport is None:  # it hung up while it waited for its seat
+            self._note_refused(request, target)
+        elif target is not None:
             if target.kind == "up" and request.method in ("PUT", "POST"):
                 return await self._upload_door.answer(request, target.token, target.name) or refused()
             if target.kind == "fw" and request.method in ("GET", "HEAD"):
@@ -157,10 +167,8 @@ class FileServer:
             with self.keeper.share(grant.token):
                 async with opened(self.keeper, self._shelf, grant.sha256) as file:
                     return await self._serve(request, grant, file)
-        except Busy:
-            self.keeper.note_refused(self._transfer(request, grant))
-            raise
         except Unservable as error:
+            self.keeper.note_refused(self._transfer(request, grant))
             log.warning("%s asked for %s: %s", grant.charger, grant.name, error)
             return refused()
 

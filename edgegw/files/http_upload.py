@@ -1,4 +1,4 @@
-"""Uploads over HTTP: a raw body, or the first file of a form.
+"""Uploads over HTTP: a raw body, with or without a Content-Disposition, or the first file of a form.
 
 Rules of this file:
 - The body goes block by block into a part file; an announced length is only believed when it is too large.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from email.message import Message
 from typing import Final, Literal, NamedTuple
 
 from aiohttp import BodyPartReader, MultipartReader, web
@@ -44,6 +45,7 @@ class Body(NamedTuple):
     content_type: str
     content_encoding: str = ""
     field: str = ""
+    disposition: str = ""
 
 
 class UploadDoor:
@@ -125,6 +127,7 @@ async def _finish(reception: Reception, request: web.BaseRequest, body: Body) ->
         content_type=body.content_type,
         content_encoding=body.content_encoding,
         field=body.field,
+        disposition=body.disposition,
     )
 
 
@@ -136,13 +139,23 @@ async def _say_continue(request: web.BaseRequest) -> None:
 
 
 def _raw_body(request: web.BaseRequest, name: str) -> Body:
+    """OCPP 2.0.1 N01.FR.19: a POST says in Content-Disposition what the file is called."""
     headers: CIMultiDictProxy[str] = request.headers
+    disposition = headers.get("Content-Disposition", "")
     return Body(
         read=request.content.read,
-        name=name,
+        name=_named(disposition) or name,
+        disposition=disposition,
         content_type=headers.get("Content-Type", ""),
         content_encoding=headers.get("Content-Encoding", ""),
     )
+
+
+def _named(disposition: str) -> str:
+    """The file name in a Content-Disposition, in either of its forms (RFC 6266)."""
+    message = Message()
+    message["Content-Disposition"] = disposition.encode("utf-8", "replace").decode()
+    return message.get_filename("")
 
 
 async def _first_file(request: web.BaseRequest) -> BodyPartReader:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
 
 from edgegw.files.addresses import decoded
+
+UPLOAD_NAME_CHARS_MAX: Final = 100  # leaves room for a token and a host in OCPP's 512
 
 
 class Doors(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,8 +34,15 @@ def download_links(doors: Doors, token: str, name: str) -> tuple[str, ...]:
 
 
 def upload_links(doors: Doors, token: str, wanted: str) -> tuple[str, ...]:
-    """`wanted` is the cloud's address: a folder when it ends with a slash, else one file with a name."""
-    path = wanted.partition("?")[0].partition("#")[0]
-    last = path.rpartition("/")[2] if path.count("/") > 2 else ""
-    name = quote(decoded(last)[:100], safe="") if last else ""
+    """Where a charger may send what the cloud wants at the address `wanted`."""
+    name = quote(upload_name(wanted), safe="")
     return tuple(f"{door}/up/{token}/{name}" for door in doors.all)
+
+
+def upload_name(wanted: str) -> str:
+    """The last name of the cloud's address, "" when it ends with a slash.
+
+    It may be a file's or a folder's (OCPP 1.6 5.8: "the location (directory)"): nobody can tell.
+    """
+    path = wanted.partition("?")[0].partition("#")[0]
+    return decoded(path.rpartition("/")[2])[:UPLOAD_NAME_CHARS_MAX] if path.count("/") > 2 else ""

@@ -64,6 +64,19 @@ class CachedFile(msgspec.Struct, frozen=True, kw_only=True):
     signed: str = ""  # its signature, base64
     holders: tuple[Holder, ...] = ()
 
+    def merged_into(self, known: CachedFile) -> CachedFile:
+        """The same file again: what people and chargers added to it stays, where it came from is news."""
+        return msgspec.structs.replace(
+            self,
+            signature=known.signature if self.signature == "none" else self.signature,
+            vendor=self.vendor or known.vendor,
+            model=self.model or known.model,
+            version=self.version or known.version,
+            local=known.local or self.local,
+            published=known.published,
+            holders=known.holders,
+        )
+
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """One charger may download one file. The token is a secret: whoever has it gets the file."""
@@ -74,6 +87,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     expires_at: float
     order: str
+    undated_at: float | None = None  # when it was given, by a clock that was not set
 
     def __repr__(self) -> str:
         return f"Grant(order={self.order!r}, charger={self.charger!r}, name={self.name!r})"

@@ -19,6 +19,7 @@ import msgspec
 from edgegw.errors import EdgegwError
 from edgegw.files.addresses import Location, safe_name
 from edgegw.files.disk import Disk
+from edgegw.files.links import upload_name
 from edgegw.files.throttle import Throttle, loop_time
 from edgegw.files.upload_index import UploadSlot, shown_name
 
@@ -56,8 +57,15 @@ class Parcel:
 
     @property
     def name(self) -> str:
-        """What the charger called it, else what its answer named, else something that tells whose it is."""
-        own = self.slot.sent_name or shown_name(self.slot.asked_name)
+        """What the charger's answer told the cloud, else what it sent it as, else whose it is.
+
+        A charger that takes its link for the file's address sends the name that is in the link: the cloud's
+        word, which every charger of the site was given.
+        """
+        sent = self.slot.sent_name
+        if sent == shown_name(upload_name(self.slot.remote_url)):
+            sent = ""
+        own = shown_name(self.slot.asked_name) or sent
         return own or f"{self.slot.kind}-{safe_name(self.slot.charger)}.bin"
 
     async def blocks(self, patience: asyncio.Timeout, stall_s: float) -> AsyncGenerator[bytes, None]:

@@ -22,6 +22,7 @@ from edgegw.files.disk import Disk, sync_directory, write_all
 from edgegw.files.upload_index import UploadSlot, shown_name
 
 SHORT_TEXT_MAX = 200  # content type, field name: words of a charger
+DISPOSITION_MAX = 500  # a file name of 255 bytes, percent-encoded or said twice
 PART_SUFFIX = ".part"
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -130,6 +131,7 @@ class Reception:
         content_type: str = "",
         content_encoding: str = "",
         field: str = "",
+        disposition: str = "",
     ) -> UploadSlot:
         """The whole file is here. Returns when it would survive a power cut."""
         try:
@@ -149,6 +151,8 @@ class Reception:
                 "content_type": content_type[:SHORT_TEXT_MAX],
                 "content_encoding": content_encoding[:SHORT_TEXT_MAX],
                 "field": field[:SHORT_TEXT_MAX],
+                # Cut in the middle it would say something else.
+                "disposition": disposition if len(disposition) <= DISPOSITION_MAX else "",
             },
         )
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from edgegw.files.disk import Disk, NoRoom
-from edgegw.files.manifest import CachedFile, Grant
+from edgegw.files.manifest import CachedFile
 from edgegw.files.shelves import Shelves
 
 log = logging.getLogger(__name__)
@@ -32,19 +32,16 @@ class Tenant(Protocol):
     def files(self) -> Mapping[str, CachedFile]: ...
 
     @property
-    def grants(self) -> Mapping[str, Grant]: ...
+    def granted(self) -> set[str]: ...
 
     async def remove(self, sha256: str) -> bool: ...
 
 
 class Room:
-    def __init__(
-        self, cache: Tenant, quota_bytes: int, disk_reserve_bytes: int, wall: Callable[[], float]
-    ) -> None:
+    def __init__(self, cache: Tenant, quota_bytes: int, disk_reserve_bytes: int) -> None:
         self._cache = cache
         self._quota_bytes = quota_bytes
         self._disk_reserve_bytes = disk_reserve_bytes
-        self._wall = wall
         self._reserved: dict[str, int] = {}
         self._one = asyncio.Lock()
 
@@ -95,8 +92,7 @@ class Room:
             await self._cache.remove(file.sha256)
 
     def _evictable(self) -> list[CachedFile]:
-        now = self._wall()
-        granted = {grant.sha256 for grant in self._cache.grants.values() if now < grant.expires_at}
+        granted = self._cache.granted
         return [
             file
             for file in self._cache.files.values()

@@ -126,7 +126,7 @@ class Source(Protocol):
     def open(
         self, location: Location, offset: int, known: Validators | None, revalidate: bool
     ) -> AbstractAsyncContextManager[Opened]:
-        """Open the file at `offset`; `known` is the version the bytes before it are of.
+        """Open the file at `offset`; `known` is the version the bytes before it are of, as far as known.
 
         With `revalidate` the offset is 0 and `known` is the version of the file in the cache.
         Raises Retry, StartOver, FetchFailed, AddressRefused.

@@ -9,16 +9,15 @@ Rules of this file:
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, closing
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import aioftp
 
 from edgegw.files.addresses import Location, decoded
+from edgegw.files.ftp_client import ANONYMOUS, FAILURES, PinnedClient, words
 from edgegw.files.lookup import CheckedLookup
 from edgegw.files.source import (
     FetchFailed,
@@ -28,38 +27,10 @@ from edgegw.files.source import (
     StartOver,
     Validators,
     no_blocks,
-    socket_words,
 )
 
-ANONYMOUS: Final = ("anonymous", "edgegw@")
 _SIZE = re.compile(r"\d{1,15}", re.ASCII)
 _MDTM = re.compile(r"\d{14}(\.\d{1,9})?", re.ASCII)
-# The library's answers to nonsense from a server, and uvloop's to a connection that is closed already.
-_GARBLED = (ValueError, IndexError, AttributeError, UnicodeError, asyncio.LimitOverrunError, RuntimeError)
-
-# It writes user names and paths at DEBUG.
-logging.getLogger("aioftp.client").setLevel(logging.WARNING)
-
-
-class _PinnedClient(aioftp.Client):
-    """Opens every connection to one address, and closes what the library leaves open after an error."""
-
-    def __init__(self, address: str, connect_timeout_s: float, stall_timeout_s: float) -> None:
-        super().__init__(socket_timeout=stall_timeout_s, connection_timeout=connect_timeout_s)
-        self._address = address
-        self._writers: list[asyncio.StreamWriter] = []
-
-    async def _open_connection(
-        self, host: str, port: int
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        async with asyncio.timeout(self.connection_timeout):
-            reader, writer = await asyncio.open_connection(self._address, port)
-        self._writers.append(writer)
-        return reader, writer
-
-    def close(self) -> None:
-        for writer in self._writers:
-            writer.close()
 
 
 class FtpSource:
@@ -85,19 +56,23 @@ class FtpSource:
             blocks = _blocks(client, stream, version, offset, self._settings.block_bytes)
             yield Opened(validators=version, start=offset, blocks=blocks)
 
-    async def _connect(self, addresses: list[str], location: Location) -> _PinnedClient:
+    async def _connect(self, addresses: list[str], location: Location) -> PinnedClient:
         why = "no connection"
         for address in addresses:
-            client = _PinnedClient(address, self._settings.connect_timeout_s, self._settings.stall_timeout_s)
+            client = PinnedClient(
+                address,
+                connect_timeout_s=self._settings.connect_timeout_s,
+                stall_timeout_s=self._settings.stall_timeout_s,
+            )
             try:
                 await client.connect(location.host, location.port)
                 return client
-            except (OSError, EOFError, aioftp.AIOFTPException, *_GARBLED) as error:
-                why = _words(error)
+            except FAILURES as error:
+                why = words(error)
                 client.close()
         raise Retry(f"{location.host}: {why}")
 
-    async def _ask(self, client: _PinnedClient, path: str, location: Location) -> Validators:
+    async def _ask(self, client: PinnedClient, path: str, location: Location) -> Validators:
         """Log in and see which version the file is of."""
         user, password = (location.username, location.password) if location.username else ANONYMOUS
         with _asking():
@@ -113,7 +88,7 @@ class FtpSource:
         )
 
     async def _begin(
-        self, client: _PinnedClient, path: str, offset: int
+        self, client: PinnedClient, path: str, offset: int
     ) -> aioftp.DataConnectionThrottleStreamIO:
         try:
             with _asking():
@@ -133,8 +108,8 @@ class _asking:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, aioftp.StatusCodeError):
             _refused(error)
-        if isinstance(error, (OSError, EOFError, aioftp.AIOFTPException, *_GARBLED)):
-            raise Retry(f"the origin: {_words(error)}") from None
+        if isinstance(error, FAILURES):
+            raise Retry(f"the origin: {words(error)}") from None
 
 
 def _refused(error: aioftp.StatusCodeError) -> NoReturn:
@@ -154,7 +129,7 @@ def file_path(location: Location) -> str:
 
 
 async def _blocks(
-    client: _PinnedClient,
+    client: PinnedClient,
     stream: aioftp.DataConnectionThrottleStreamIO,
     version: Validators,
     offset: int,
@@ -168,11 +143,3 @@ async def _blocks(
         if version.total_bytes != received:
             # Only the server's word tells a whole file from a cut one when there is no SIZE.
             await stream.finish()
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, aioftp.StatusCodeError):
-        return f"answers {str(error.received_codes[-1])[:3]}"
-    if isinstance(error, OSError):
-        return socket_words(error)
-    return "an answer that cannot be read"

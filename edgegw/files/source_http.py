@@ -5,6 +5,8 @@ Rules of this file:
   https to http, never to another protocol, and credentials go to no other server.
 - The connection goes to the address that was checked; the connector never looks a name up itself.
 - The body is taken as it is; `http_answers` says what an answer means.
+- Under uvloop, aiohttp 3.14 loses what it holds when it has stopped reading and the origin ends the TLS
+  connection. So connections are kept alive, and the end of a file that was lost is taken without a stop.
 """
 
 from __future__ import annotations
@@ -14,18 +16,16 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from socket import AddressFamily
 from typing import Final
 from urllib.parse import urljoin
 
 import aiohttp
 import msgspec
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from edgegw.files.addresses import Location, parse_location
 from edgegw.files.disk import Disk
-from edgegw.files.http_answers import authorization, check_body, extent, request_headers, retry_after_s
+from edgegw.files.http_answers import check_body, extent, request_headers, retry_after_s
 from edgegw.files.lookup import CheckedLookup
 from edgegw.files.source import (
     FetchFailed,
@@ -35,39 +35,14 @@ from edgegw.files.source import (
     StartOver,
     Validators,
     no_blocks,
-    socket_words,
 )
+from edgegw.files.web_client import CheckedAddresses, authorization, words
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 TRY_AGAIN: Final = frozenset({408, 425, 429})  # the only 4xx that waiting can change
-READ_AHEAD_BYTES: Final = 64 * 1024  # the library's own: it stops reading when it holds twice this
+BUFFER_BYTES: Final = 1024 * 1024  # held for a slow disk or a rate; at twice this reading stops
+TAIL_BYTES: Final = 4 * 1024 * 1024  # more than that can be lost
 _WEB = frozenset({"http", "https"})
-
-
-class _CheckedAddresses(AbstractResolver):
-    """Gives the connector the addresses that were checked for this hop, and no others."""
-
-    def __init__(self) -> None:
-        self._by_host: dict[str, list[str]] = {}
-
-    def allow(self, host: str, addresses: list[str]) -> None:
-        self._by_host[host] = addresses
-
-    async def resolve(
-        self, host: str, port: int = 0, family: AddressFamily = AddressFamily.AF_INET
-    ) -> list[ResolveResult]:
-        found = self._by_host.get(host, [])
-        if not found:
-            raise OSError(0, f"{host} was not checked")
-        return [_result(host, address, port) for address in found]
-
-    async def close(self) -> None:
-        self._by_host.clear()
-
-
-def _result(host: str, address: str, port: int) -> ResolveResult:
-    family = AddressFamily.AF_INET6 if ":" in address else AddressFamily.AF_INET
-    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
 
 
 class HttpSource:
@@ -85,16 +60,21 @@ class HttpSource:
         self, location: Location, offset: int, known: Validators | None, revalidate: bool
     ) -> AsyncIterator[Opened]:
         """See `Source.open`."""
-        addresses = _CheckedAddresses()
+        addresses = CheckedAddresses()
         headers = request_headers(offset, known, revalidate)
-        async with self._session(addresses, await self._tls_context()) as session:
+        total = known.total_bytes if known is not None else None
+        is_tail = total is not None and total - offset <= TAIL_BYTES
+        buffer_bytes = TAIL_BYTES if is_tail else BUFFER_BYTES
+        async with self._session(addresses, await self._tls_context(), buffer_bytes) as session:
             response = await self._follow(session, addresses, location, headers)
             try:
                 yield self._opened(response, offset, known, revalidate, location.name)
             finally:
                 response.close()
 
-    def _session(self, addresses: _CheckedAddresses, tls: ssl.SSLContext) -> aiohttp.ClientSession:
+    def _session(
+        self, addresses: CheckedAddresses, tls: ssl.SSLContext, buffer_bytes: int
+    ) -> aiohttp.ClientSession:
         settings = self._settings
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=settings.connect_timeout_s, sock_read=settings.stall_timeout_s
@@ -102,7 +82,6 @@ class HttpSource:
         connector = aiohttp.TCPConnector(
             resolver=addresses,
             use_dns_cache=False,
-            force_close=True,
             ssl=tls,
             limit=1,
             socket_factory=self._make_socket,
@@ -110,7 +89,7 @@ class HttpSource:
         return aiohttp.ClientSession(
             connector=connector,
             auto_decompress=False,
-            read_bufsize=min(settings.block_bytes, READ_AHEAD_BYTES),
+            read_bufsize=buffer_bytes,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=timeout,
             trust_env=False,
@@ -137,7 +116,7 @@ class HttpSource:
     async def _follow(
         self,
         session: aiohttp.ClientSession,
-        addresses: _CheckedAddresses,
+        addresses: CheckedAddresses,
         location: Location,
         headers: dict[str, str],
     ) -> aiohttp.ClientResponse:
@@ -167,7 +146,7 @@ class HttpSource:
             why = getattr(error.certificate_error, "verify_message", "") or "not trusted"
             raise FetchFailed("refused", f"the certificate of {location.host}: {why}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Retry(f"{location.host}: {_words(error)}") from None
+            raise Retry(f"{location.host}: {words(error)}") from None
 
     # --- the answer -------------------------------------------------------------------------------
 
@@ -223,13 +202,4 @@ async def _blocks(response: aiohttp.ClientResponse, size_bytes: int) -> AsyncGen
         async for block in response.content.iter_chunked(size_bytes):
             yield block
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise Retry(f"the connection broke: {_words(error)}") from None
-
-
-def _words(error: Exception) -> str:
-    """Of a library's error, without the URL that some of them carry."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return socket_words(error.os_error)
-    if isinstance(error, OSError):
-        return socket_words(error)
-    return type(error).__name__.removeprefix("Client")
+        raise Retry(f"the connection broke: {words(error)}") from None

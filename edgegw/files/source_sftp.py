@@ -2,9 +2,6 @@
 
 Rules of this file:
 - Without a known_hosts file nothing is fetched: a server that anybody can play is no origin.
-- The connection is made to the address that was checked, and the host key is looked up by the name in
-  the URL.
-- Passwords of the URL only: no keys, agents or settings of the user the gateway runs as.
 - The version of a file is its size and mtime.
 - A path is absolute; `/~/` at its start makes it relative to where the log-in leads.
 """
@@ -12,8 +9,6 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -31,11 +26,8 @@ from edgegw.files.source import (
     StartOver,
     Validators,
     no_blocks,
-    socket_words,
 )
-
-# It writes host, user and path of every connection at INFO.
-logging.getLogger("asyncssh").setLevel(logging.WARNING)
+from edgegw.files.ssh_client import dialled, words
 
 
 class _SftpFile(Protocol):
@@ -71,36 +63,20 @@ class SftpSource:
     async def _log_in(
         self, stack: AsyncExitStack, location: Location, known_hosts: Path
     ) -> asyncssh.SFTPClient:
-        connected = await self._connect(location)
+        timeout_s = self._settings.connect_timeout_s
+        addresses = await self._lookup.addresses(location.host, timeout_s)
         try:
-            connection = await asyncssh.connect(
-                location.host,
-                location.port,
-                sock=connected,
-                known_hosts=str(known_hosts),
-                username=location.username or "anonymous",
-                password=location.password,
-                client_keys=None,
-                agent_path=None,
-                config=None,
-                gss_host=None,
-                preferred_auth=("password", "keyboard-interactive"),
-                login_timeout=self._settings.connect_timeout_s,
-                connect_timeout=self._settings.connect_timeout_s * 2,
-            )
+            connection = await dialled(location, addresses, known_hosts, timeout_s)
             stack.push_async_callback(self._hang_up, connection)
             return await connection.start_sftp_client()
         except asyncssh.HostKeyNotVerifiable:
-            connected.close()
             raise FetchFailed(
                 "forbidden", f"the key of {location.host} is not in {known_hosts.name}: add it there"
             ) from None
         except asyncssh.PermissionDenied:
-            connected.close()
             raise FetchFailed("refused", "the origin refuses the log-in") from None
         except (asyncssh.Error, OSError, ValueError) as error:
-            connected.close()
-            raise Retry(f"{location.host}: {_words(error)}") from None
+            raise Retry(f"{location.host}: {words(error)}") from None
 
     async def _hang_up(self, connection: asyncssh.SSHClientConnection) -> None:
         """Without good-byes: a server that fell silent would never answer them."""
@@ -108,26 +84,6 @@ class SftpSource:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 await connection.wait_closed()
-
-    async def _connect(self, location: Location) -> socket.socket:
-        loop = asyncio.get_running_loop()
-        why = "no connection"
-        timeout_s = self._settings.connect_timeout_s
-        for address in await self._lookup.addresses(location.host, timeout_s):
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            connecting = socket.socket(family, socket.SOCK_STREAM)
-            connecting.setblocking(False)
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await loop.sock_connect(connecting, (address, location.port))
-                return connecting
-            except OSError as error:
-                connecting.close()
-                why = _words(error)
-            except asyncio.CancelledError:
-                connecting.close()
-                raise
-        raise Retry(f"{location.host}: {why}")
 
     async def _look(self, sftp: asyncssh.SFTPClient, path: str) -> tuple[_SftpFile, Validators]:
         try:
@@ -137,7 +93,7 @@ class SftpSource:
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPPermissionDenied):
             raise FetchFailed("refused", "the origin does not have the file, or not for this user") from None
         except (asyncssh.Error, OSError) as error:
-            raise Retry(f"the origin: {_words(error)}") from None
+            raise Retry(f"the origin: {words(error)}") from None
         changed = "" if about.mtime is None else f"mtime {about.mtime}"
         return cast(_SftpFile, file), Validators(last_modified=changed, total_bytes=about.size)
 
@@ -151,7 +107,7 @@ class SftpSource:
                 offset += len(block)
                 yield block
         except (asyncssh.Error, OSError) as error:
-            raise Retry(f"the connection broke: {_words(error)}") from None
+            raise Retry(f"the connection broke: {words(error)}") from None
 
 
 def file_path(location: Location) -> str:
@@ -161,11 +117,3 @@ def file_path(location: Location) -> str:
     if not path or path.endswith("/"):
         raise FetchFailed("refused", "the address names a folder, not a file")
     return path
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return socket_words(error)
-    if isinstance(error, asyncssh.Error):
-        return type(error).__name__
-    return "settings that cannot be used"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -20,12 +21,14 @@ from edgegw.files.disk import Disk, write_durably
 
 log = logging.getLogger(__name__)
 
+TOKEN_BYTES = 24  # of a slot's address: 192 random bits
 NAME_CHARACTERS_MAX = 200  # what the sent name is cut to; file systems allow 255 bytes
 # Names that are devices on the technician's Windows computer, with any ending.
 _DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
 _NOT_IN_NAMES = set('<>:"|?*')
 
 UploadState = Literal["open", "receiving", "received", "forwarding", "forwarded", "kept", "failed"]
+ACCEPTING: frozenset[UploadState] = frozenset({"open", "receiving", "received"})
 # What may go when room is needed: nobody outside waits for it any more.
 DROPPABLE: frozenset[UploadState] = frozenset({"forwarded", "kept", "failed"})
 
@@ -51,15 +54,45 @@ class UploadSlot(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str = ""
     content_encoding: str = ""
     field: str = ""  # multipart: the form field it came in
+    disposition: str = ""  # a raw body's Content-Disposition, as sent (OCPP 2.0.1 N01.FR.19)
     received_at: float = 0.0
     handed_at: float = 0.0  # when the charger said that it is complete
     attempts: int = 0  # to forward it
     refusals: int = 0  # attempts that the other side answered with a clear no
     error: str = ""
+    undated: tuple[str, ...] = ()  # the times of it that are of a clock which was not set
     told: bool = False  # whether the charger's session heard how it ended
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether the charger has done its part and its session still waits to hear how it went on."""
+        handed = self.state in ("forwarding", "forwarded", "failed")
+        return handed and bool(self.remote_url) and not self.told
+
+    @property
+    def accepts(self) -> bool:
+        """Whether its charger may still send, and send again."""
+        return self.state in ACCEPTING
+
+    def may_go(self, now: float) -> bool:
+        """Whether nobody waits for it: told how it ended, or never claimed by its charger."""
+        if self.state in DROPPABLE:
+            return self.told
+        return self.state == "received" and self.expires_at <= now
+
+    def is_over(self, now: float, keep_s: float) -> bool:
+        """Whether its time is up."""
+        if not self.path_name and self.accepts:
+            return self.expires_at <= now
+        kept_until = max(self.received_at, self.created_at, self.handed_at) + keep_s
+        return self.may_go(now) and kept_until <= now
 
     def __repr__(self) -> str:
         return f"UploadSlot(order={self.order!r}, charger={self.charger!r}, state={self.state!r})"
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def shown_name(raw: str) -> str:

@@ -14,12 +14,11 @@ from collections.abc import Callable
 from edgegw.core.events import Instant
 from edgegw.core.files import OpenUpload, UploadForwarded, UploadNews, UploadOpened, UploadOutcome
 from edgegw.errors import EdgegwError
-from edgegw.files.addresses import AddressRefused, parse_location
-from edgegw.files.disk import CacheFault
+from edgegw.files.addresses import AddressGuard, AddressRefused, parse_location
 from edgegw.files.forwarding import Forwarder
 from edgegw.files.links import Doors, upload_links
 from edgegw.files.upload_index import UploadSlot
-from edgegw.files.uploads import UploadsFull, UploadStore
+from edgegw.files.uploads import UploadStore
 from edgegw.runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -33,6 +32,7 @@ class UploadService:
         self,
         store: UploadStore,
         forwarder: Forwarder,
+        guard: AddressGuard,
         allowed: Callable[[str], bool],
         doors: Callable[[], Doors],
         tell: Tell,
@@ -41,6 +41,7 @@ class UploadService:
         """`allowed`: whether diagnostics may go to this host."""
         self.store = store
         self.forwarder = forwarder
+        self._guard = guard
         self._allowed = allowed
         self._doors = doors
         self._tell = tell
@@ -56,21 +57,32 @@ class UploadService:
         self._tasks.spawn(self._open(charger, wish), f"upload of {charger}")
 
     async def _open(self, charger: str, wish: OpenUpload) -> None:
-        self._tell(charger, await self._opened(charger, wish))
+        answer = _no(wish, UploadOutcome.UNABLE, "an error in the box, which is in its log")
+        try:
+            answer = await self._opened(charger, wish)
+        finally:  # also of a bug: the charger's command waits for it
+            self._tell(charger, answer)
 
     async def _opened(self, charger: str, wish: OpenUpload) -> UploadOpened:
         try:
             location = parse_location(wish.url)
+            self._check_allowed(location.host)
         except AddressRefused as refused:
-            return UploadOpened(order=wish.order, outcome=UploadOutcome.FORBIDDEN, why=refused.text)
-        if not self._allowed(location.host):
-            why = f"{location.host} is not one of [files] upload_hosts"
-            return UploadOpened(order=wish.order, outcome=UploadOutcome.FORBIDDEN, why=why)
+            return _no(wish, self._judged(refused), refused.text)
         try:
             links = await self.place(charger, wish.order, wish.kind, wish.url, location.shown)
-        except (UploadsFull, CacheFault) as fault:
-            return UploadOpened(order=wish.order, outcome=UploadOutcome.UNABLE, why=str(fault))
+        except (EdgegwError, OSError) as fault:
+            return _no(wish, UploadOutcome.UNABLE, str(fault))
         return UploadOpened(order=wish.order, outcome=UploadOutcome.READY, urls=links)
+
+    def _check_allowed(self, host: str) -> None:
+        if not self._allowed(host):
+            raise AddressRefused("inward", f"{host} is not one of [files] upload_hosts")
+
+    def _judged(self, refused: AddressRefused) -> UploadOutcome:
+        """A charger is sent there itself only if the box could have been."""
+        passes = self._guard.lets_pass(refused) and self._allowed(refused.host)
+        return UploadOutcome.UNABLE if passes else UploadOutcome.FORBIDDEN
 
     async def place(
         self, charger: str, order: str, kind: str, remote_url: str = "", shown: str = ""
@@ -95,17 +107,19 @@ class UploadService:
                 await self._hand_over(charger, news.order)
             elif news.ended:
                 await self._give_up(news)
-        except EdgegwError as fault:
+        except (EdgegwError, OSError) as fault:
             log.error("upload of %s: %s", charger, fault)
 
     async def _hand_over(self, charger: str, order: str) -> None:
-        slot = await self.store.hand_over(order)
+        try:
+            slot = await self.store.hand_over(order)
+        finally:
+            self.forwarder.wake()  # a full disk forgets at worst; it holds no file back
         if slot is None:
             self._tell(charger, UploadForwarded(order=order, ok=False, why="the box has lost the file"))
         elif slot.told:  # and its charger's session has lost that: a power cut between two books
             self.forwarded(slot, slot.state == "forwarded", slot.error)
-        elif slot.remote_url:
-            self.forwarder.wake()  # it tells how that ended, also when nothing arrived
+        # Else the forwarder tells how it ended, also when nothing arrived.
 
     async def _give_up(self, news: UploadNews) -> None:
         """Nothing will come. What did come stays for the technician."""
@@ -113,5 +127,17 @@ class UploadService:
         if slot is not None and not slot.path_name:
             await self.store.discard(news.order)
 
+    async def discard(self, order: str) -> None:
+        """Somebody on site takes an upload away, also one that the cloud still waits for."""
+        slot = self.store.slot(order)
+        await self.store.discard(order)
+        if slot is not None and slot.is_owed:
+            sent = slot.state == "forwarded"
+            self.forwarded(slot, sent, "" if sent else "it was removed from the box")
+
     def forwarded(self, slot: UploadSlot, ok: bool, why: str) -> None:
         self._tell(slot.charger, UploadForwarded(order=slot.order, ok=ok, why=why))
+
+
+def _no(wish: OpenUpload, outcome: UploadOutcome, why: str) -> UploadOpened:
+    return UploadOpened(order=wish.order, outcome=outcome, why=why)

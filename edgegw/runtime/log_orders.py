@@ -58,14 +58,11 @@ class LogOrders:
         self._sessions = sessions
         self._places = places
 
-    def running(self, identity: str) -> LogOrder | None:
-        """The order of this charger that is not over."""
-        return next((o for o in self.known.values() if o.charger == identity and not o.ended), None)
-
     async def ask(self, identity: str, kind: str) -> LogOrder:
         """Raises KeyError for a charger that was never here, EdgegwError when there is no place for it.
 
         Whether the charger may be asked now is for its session to say: `LogOrder.status` is "Refused" then.
+        An order of the site before that is not over ends with "Replaced".
         """
         session = self._sessions[identity]
         asked = LogOrder(

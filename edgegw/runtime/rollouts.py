@@ -1,8 +1,8 @@
 """Firmware rollouts as they run: facts from the sessions in, updates to the chargers out, every change kept.
 
 Rules of this file:
-- What must be on disk is on disk before an update goes out; when that fails, it does not go out.
-- Between an order and its link a charger may have become busy: it is looked at again, in the call that sends.
+- First a link, then "sent" on disk, then the update: when one fails, the next does not happen.
+- Meanwhile a charger may have become busy: it is looked at again, at last in the call that sends.
 - A bug in a decision stops no charger and no other rollout: it is logged, and tried again at the next tick.
 """
 
@@ -18,13 +18,14 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from edgegw.core import rollout as rules
+from edgegw.core import rollout_links as outcomes
 from edgegw.core.charger import Charger
 from edgegw.core.effects import Noticed
 from edgegw.core.events import Event
 from edgegw.core.files import FirmwareNews, UpdateOrdered, UploadNews
 from edgegw.core.records import Document, SaveDocument, StoreOp
 from edgegw.core.rollout_facts import facts_of
-from edgegw.core.rollout_state import UNDER_WAY, ChargerFacts, Rollout, SendUpdate, Stage
+from edgegw.core.rollout_state import UNDER_WAY, ChargerFacts, MakeLink, Rollout, SendUpdate, listed
 from edgegw.errors import EdgegwError
 from edgegw.runtime import clock
 from edgegw.runtime.sequencer import Done
@@ -62,7 +63,7 @@ class SessionSeen(Protocol):
     """What is needed of a `runtime.session.Session`."""
 
     charger: Charger
-    connected_wall: float
+    connected_mono: float
 
     def handle(self, event: Event) -> None: ...
 
@@ -70,6 +71,16 @@ class SessionSeen(Protocol):
 def request_id(order: str, first: int = REQUEST_ID_FIRST) -> int:
     """Follows from the order alone: a restart changes nothing, and nothing has to be counted."""
     return first + zlib.crc32(order.encode()) % REQUEST_IDS
+
+
+def _nobody(draft: Rollout, chargers: Mapping[str, ChargerFacts]) -> str:
+    """Why a rollout would be for no charger, and what to do about it."""
+    if not chargers:
+        return "no charger was ever here: connect them first, then begin the rollout"
+    makes = {f"{facts.vendor} {facts.model}".strip() for facts in chargers.values()} - {""}
+    known = f"they are {listed(makes)}" if makes else "they have not said which make they are"
+    wanted = f"no charger that was ever here is a {draft.vendor} {draft.model}"
+    return f"{wanted}, {known}: give the vendor and model that they say, or name the chargers"
 
 
 class Rollouts:
@@ -98,7 +109,8 @@ class Rollouts:
 
     def recover(self, documents: Iterable[Document]) -> None:
         """Of `Recovery.documents`; others are left alone."""
-        kept = [rules.recovered(d.value) for d in documents if d.kind == rules.KIND]
+        now = clock.now()
+        kept = [rules.recovered(d.value, now) for d in documents if d.kind == rules.KIND]
         self.known = {rollout.id: rollout for rollout in sorted(kept, key=lambda r: int(r.id))}
 
     def start(self) -> None:
@@ -141,9 +153,9 @@ class Rollouts:
                     log.exception("bug in rollout %s (%d times)", rollout.id, self.failures)
 
     def _step(self, rollout: Rollout) -> None:
-        elsewhere = sum(other.down for other in self.known.values() if other.id != rollout.id)
+        elsewhere = sum(other.places_taken for other in self.known.values() if other.id != rollout.id)
         facts = {identity: self.facts(identity) for identity in rollout.chargers if self._knows(identity)}
-        self._apply(rules.step(rollout, facts, clock.now(), self._zone, down_elsewhere=elsewhere))
+        self._apply(rules.step(rollout, facts, clock.now(), self._zone, taken_elsewhere=elsewhere))
 
     def _knows(self, identity: str) -> bool:
         return identity in self._sessions
@@ -151,7 +163,7 @@ class Rollouts:
     def facts(self, identity: str) -> ChargerFacts:
         """Raises KeyError for a charger that was never here."""
         session = self._sessions[identity]
-        return facts_of(session.charger.state, session.connected_wall)
+        return facts_of(session.charger.state, session.connected_mono)
 
     def holds(self, rollout: Rollout, identity: str) -> str:
         """Why it is not sent the update now, apart from how many are down; "" when it may be."""
@@ -170,57 +182,65 @@ class Rollouts:
         else:
             self._kept(rest, None)
 
-    def _kept(self, effects: list[Noticed | SendUpdate], error: BaseException | None) -> None:
+    def _kept(self, effects: list[Noticed | MakeLink | SendUpdate], error: BaseException | None) -> None:
         for effect in effects:
             if isinstance(effect, Noticed):
                 self._noticed(effect)
+            elif isinstance(effect, MakeLink):
+                self._tasks.spawn(self._link(effect), f"link for {effect.charger}")
             elif error is None and not self._stopped:
-                self._tasks.spawn(self._send(effect), f"update {effect.charger}")
+                self._tasks.spawn(self._hand_over(effect), f"update {effect.link.charger}")
             else:
-                self._not_kept(effect)
+                self._not_kept(effect.link)
         if error is not None:
             log.error("a rollout could not be kept: %s", error)
 
-    def _not_kept(self, order: SendUpdate) -> None:
+    def _not_kept(self, order: MakeLink) -> None:
         """Not sent; whether the store has it as sent is not known, so it counts as down until it is."""
         rollout = self.known[order.rollout]
-        self.known[order.rollout] = rules.withdrawn(rollout, replace(order, again=True))[0]
+        self.known[order.rollout] = outcomes.withdrawn(rollout, replace(order, again=True))[0]
 
     # --- one update ------------------------------------------------------------------------------
 
-    async def _send(self, order: SendUpdate) -> None:
+    async def _link(self, order: MakeLink) -> None:
         try:
             url = await self._links.link(order.charger, order.sha256, order.order)
         except NotForThisCharger as refused:
-            news = FirmwareNews(order=order.order, status="Refused", why=str(refused), ended=True)
-            self.on_news(order.charger, news)
+            log.warning("rollout %s: %s is skipped: %s", order.rollout, order.charger, refused)
+            rollout = self.known[order.rollout]
+            self._apply(outcomes.no_link_for(rollout, order, str(refused), clock.now()))
+            self._step_soon()  # its place is free
         except (EdgegwError, OSError) as fault:
             log.error("rollout %s: no link for %s: %s", order.rollout, order.charger, fault)
-            self._apply(rules.cannot_be_served(self.known[order.rollout], order, str(fault)))
+            self._apply(outcomes.cannot_be_served(self.known[order.rollout], order, str(fault)))
         else:
-            self._hand_over(order, url)
+            facts = self.facts(order.charger)
+            rollout = self.known[order.rollout]
+            self._apply(outcomes.linked(rollout, order, url, facts, clock.now(), self._zone))
 
-    def _hand_over(self, order: SendUpdate, url: str) -> None:
+    async def _hand_over(self, send: SendUpdate) -> None:
         """Without an `await` between the last look at the charger and the event."""
+        order = send.link
         rollout = self.known[order.rollout]
-        member = rollout.chargers[order.charger]
-        if member.order != order.order or member.stage is not Stage.SENT or member.acknowledged:
+        if not outcomes.is_unheard(rollout.chargers[order.charger], order):
             return  # it was heard of meanwhile
         why = self.holds(rollout, order.charger)
         if why:
             log.info("rollout %s: %s not yet: %s", order.rollout, order.charger, why)
-            self._apply(rules.withdrawn(rollout, order))
+            self._apply(outcomes.withdrawn(rollout, order))
             return
         log.info("rollout %s: %s is sent the update", order.rollout, order.charger)
-        certificate, signature = self._links.signed(order.sha256)
-        event = UpdateOrdered(
-            order=order.order,
-            url=url,
-            request_id=request_id(order.order),
+        self._sessions[order.charger].handle(self._update(send))
+
+    def _update(self, send: SendUpdate) -> UpdateOrdered:
+        certificate, signature = self._links.signed(send.link.sha256)
+        return UpdateOrdered(
+            order=send.link.order,
+            url=send.url,
+            request_id=request_id(send.link.order),
             certificate=certificate,
             signature=signature,
         )
-        self._sessions[order.charger].handle(event)
 
     def on_news(self, identity: str, news: FirmwareNews | UploadNews) -> None:
         """A listener of the gateway: what a charger says of an update."""
@@ -248,7 +268,7 @@ class Rollouts:
         chargers = {identity: self.facts(identity) for identity in self._sessions}
         rollout = rules.begin(replace(draft, id=str(number), created_at=now.wall), chargers, named)
         if not rollout.chargers:
-            raise ValueError(f"no charger that was ever here is a {draft.vendor} {draft.model}")
+            raise ValueError(_nobody(draft, chargers))
         self._forget_old()
         self._apply((rollout, [rules.saved(rollout)]))
         self.step()

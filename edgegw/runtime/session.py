@@ -101,6 +101,7 @@ class Session:
         "cloud_since",
         "complaints",
         "compression",
+        "connected_mono",
         "connected_wall",
         "identity",
         "offered",
@@ -130,6 +131,7 @@ class Session:
         self.compression = False
         self.peer_ip = ""
         self.verifier = ""
+        self.connected_mono = 0.0
         self.connected_wall = 0.0
         self.cloud_since = 0.0
         self.cloud_error = ""
@@ -182,7 +184,8 @@ class Session:
         self.charger_leg = leg
         self.version = version
         self.bad_frames = 0
-        self.connected_wall = clock.now().wall
+        now = clock.now()
+        self.connected_mono, self.connected_wall = now.mono, now.wall
         self.handle(ChargerConnected(version))
         self._owner.charger_leg_opened(self)
 

@@ -56,7 +56,7 @@ HABITS = {
 async def measure(bench: Bench) -> list[Row]:
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/sbin")
     if program is None:
-        raise MissingTool("nginx is not installed: apt-get install nginx-light")
+        raise MissingTool("nginx is not installed: apt-get install nginx")
     rows = await _rollout(bench, "free", {})
     rows += await _rollout(bench, "paced", {"rate": RATE})
     return rows + await files_cached.measure(bench)

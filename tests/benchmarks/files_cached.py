@@ -2,7 +2,7 @@
 
 Rules of this file:
 - The cache is filled through the gateway's own `FirmwareCache`, as years of updates would have filled it:
-  100 files, every charger holds one, 1,000 links that are still good.
+  100 files, each noted of ten chargers, 1,000 links that are still good.
 - Cloud and chargers are in this process, so one clock sees the cloud say UpdateFirmware and the charger
   hear it. Beside it a command that is only relayed, the same way.
 """
@@ -72,7 +72,8 @@ async def _one_by_one(bench: Bench, cloud: SimCloud, charger: _Obedient, order: 
     sync = gauges.middle(gauges.fsync_s(bench.folder, 100))
     detail = (
         f"p50 {_ms(took, 50):.1f}, max {max(took) * 1e3:.0f} ms; "
-        f"relayed ClearCache p50 {_ms(relayed, 50):.2f} ms; one fsync {sync * 1e3:.2f} ms; {GRANTS:,} links, {FILES} files"
+        f"relayed ClearCache p50 {_ms(relayed, 50):.2f} ms; one fsync {sync * 1e3:.2f} ms; "
+        f"{GRANTS:,} links, {FILES} files"
     )
     what = "cached file: UpdateFirmware from the cloud -> at the charger, p95"
     return Row(what, _ms(took, 95), "ms", "", None, detail)
@@ -104,12 +105,12 @@ class _Obedient:
 
     def _on_text(self, text: bytes) -> None:
         now = time.perf_counter()
-        kind, key, action, *_ = (*json.loads(text), "")
-        if kind != 2:
+        frame = json.loads(text)
+        if frame[0] != 2:
             self._answered.set_result(text)
             return
-        answer = _ANSWERS[action]
-        self.charger.say(f'[3,"{key}",{answer}]'.encode())
+        _, key, action, _ = frame
+        self.charger.say(f'[3,"{key}",{_ANSWERS[action]}]'.encode())
         if action != "GetConfiguration":  # that one is the box's own
             self._heard.set_result(now)
 

@@ -73,6 +73,8 @@ async def test_add_list_and_remove(house: FilesHouse, shell: Shell, source: Path
         "fw-2.0.bin", "2.0", "Acme", "Wall", "1000.0", "KiB", SHA256[:12], "-", "added", "here", "-",
     ]  # fmt: skip
     assert (await shell.json("firmware"))["files"][0]["sha256"] == SHA256
+    short = (await shell("firmware", "remove", SHA256[:5], code=1)).stderr
+    assert f"{SHA256[:5]} is too short to name a file by its hash: give 6 characters of it" in short
     assert (await shell("firmware", "remove", SHA256[:8])).stdout == "fw-2.0.bin removed\n"
     assert "is not kept here" in (await shell("firmware", "remove", SHA256[:8], code=1)).stderr
     assert house.shelf.files == {}
@@ -184,7 +186,7 @@ async def test_a_log_is_fetched_and_saved(house: FilesHouse, shell: Shell, tmp_p
     assert target.read_bytes() == b"what happened"
     assert told.stdout == f"{target}: 13 B, sha256 {hashlib.sha256(b'what happened').hexdigest()}\n"
     lines = (await shell("diagnostics")).stdout.splitlines()
-    assert lines[1].split()[:5] == [order, "CP-1", "diagnostics", "site", "kept"]
+    assert lines[1].split()[:4] == [order, "CP-1", "site", "kept"]
     again = await shell.json("diagnostics", "save", order, "--output", str(tmp_path / "again.zip"))
     assert again["saved_as"] == str(tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == b"what happened"
@@ -250,6 +252,15 @@ def test_a_long_name_keeps_its_end(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name = diagnostics.free_name(upload(file_name="x" * 5000 + ".zip")).name
     assert (len(name), name[-4:]) == (diagnostics.NAME_CHARACTERS_MAX, ".zip")
+
+
+def test_what_people_copy_stays_in_one_piece_where_there_is_room():
+    uuid = "0b0e7a40-7d0e-4b0e-9f39-000000000001"
+    rows = [("log-0123456789ab", "x" * 200), (uuid, "y" * 40)]
+    narrow = table(("=ORDER", "FILE"), rows, width=80)
+    assert "log-0123456789ab" in narrow
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert all(uuid in table(("=ORDER", "FILE"), rows, width=width) for width in (120, None))
 
 
 def test_tables_fit_a_terminal():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,12 +14,13 @@ import pytest
 from edgegw.control import gate
 from edgegw.control.client import ControlClient
 from edgegw.control.firmware_client import DamagedOnTheWay
+from edgegw.core.rollout_state import Stage
 from edgegw.files.doors import Transfer
 from edgegw.files.download import FetchProgress
 from edgegw.runtime.log_orders import LOG_REQUEST_ID_FIRST
 from edgegw.runtime.rollouts import REQUEST_ID_FIRST, request_id
 from tests.control.file_house import FILE_BYTES_MAX, FilesHouse
-from tests.control.house import BOOT, Api, House
+from tests.control.house import BOOT, DEADLINE_S, Api, House
 from tests.links.house import eventually
 
 FIRMWARE = bytes(range(256)) * 5000  # 1.28 MB: more than a body may otherwise have
@@ -196,6 +199,88 @@ async def test_the_loopback_door_wants_its_token_for_files_too(house: FilesHouse
     assert leftovers(house) == []
 
 
+async def answered_and_closed(reader: asyncio.StreamReader) -> bytes:
+    """All that the server says until it hangs up, while the body is still to come."""
+    async with asyncio.timeout(DEADLINE_S):
+        return await reader.read()
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 60000000000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("token", ["", "Authorization: Bearer another-token-0123456789\r\n"])
+async def test_who_has_no_token_is_turned_away_before_a_byte_of_the_body(
+    house: FilesHouse, length: str, token: str
+):
+    host, _, port = str(house.server.address).rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        f"POST /v1/firmware/files?name=fw.bin HTTP/1.1\r\nHost: box\r\n{token}{length}\r\n\r\n".encode()
+    )
+    answer = await answered_and_closed(reader)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert leftovers(house) == []
+
+
+async def pours(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+        await writer.drain()
+
+
+async def test_an_endless_body_from_who_has_no_token_ends(house: FilesHouse):
+    host, _, port = str(house.server.address).rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        b"POST /v1/firmware/files?name=x HTTP/1.1\r\nHost: box\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(pours(writer), DEADLINE_S)
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
+    assert leftovers(house) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "status"), [("a%2Fb", 10, 422), ("fw.bin", FILE_BYTES_MAX + 1, 413)]
+)
+async def test_a_file_that_is_refused_is_not_waited_for(
+    house: FilesHouse, name: str, length: int, status: int
+):
+    reader, writer = await asyncio.open_unix_connection(str(house.socket))
+    head = f"POST /v1/firmware/files?name={name} HTTP/1.1\r\nHost: box\r\nContent-Length: {length}\r\n\r\n"
+    writer.write(head.encode())
+    answer = await answered_and_closed(reader)
+    writer.close()
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+async def test_connections_are_kept_for_who_is_answered_as_usual(house: FilesHouse):
+    reader, writer = await asyncio.open_unix_connection(str(house.socket))
+    for _ in range(2):
+        writer.write(b"POST /v1/firmware/rollouts HTTP/1.1\r\nHost: box\r\nContent-Length: 2\r\n\r\n{}")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+        assert head.startswith(b"HTTP/1.1 422 ")
+        assert b"close" not in head.lower()
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        assert length is not None
+        await reader.readexactly(int(length[1]))
+    writer.close()
+
+
+async def test_the_same_file_twice_at_once_is_one_file(house: FilesHouse, api: Api):
+    first, second = await asyncio.gather(add(api), add(api, version="2.0-b"))
+    assert first["sha256"] == second["sha256"] == SHA256
+    (kept,) = (await api.get("/v1/firmware"))["files"]
+    assert kept["version"] in ("2.0", "2.0-b")
+    assert (await house.shelf.cache.open_verified(SHA256)).read_bytes() == FIRMWARE
+    assert leftovers(house) == []
+    removed = await api.http.delete(f"/v1/firmware/files/{SHA256}")
+    assert removed.status_code == 200
+    left = (path for path in (house.folder / "cache").rglob("*") if path.is_file())
+    assert [path.name for path in left if path.name != "manifest.json"] == []
+
+
 # --- rollouts ---------------------------------------------------------------------------------------
 
 
@@ -277,7 +362,7 @@ async def test_who_runs_it_already_or_is_another_make_is_skipped(house: FilesHou
         ({"sha256": "nonsense"}, 422, "sha256"),
         ({"chargers": ["CP-77"]}, 404, "no charger 'CP-77' was ever here"),
         ({"chargers": []}, 422, "at least 1 item"),
-        ({"vendor": "Nobody"}, 409, "no charger that was ever here is a Nobody Wall*"),
+        ({"vendor": "Nobody"}, 409, "ever here is a Nobody Wall*, they are Acme Wall: give the vendor and"),
         ({"vendor": "", "model": ""}, 422, "give vendor and model, or chargers"),
         ({"window": "22:00"}, 422, 'such as "22:00-05:00"'),
         ({"at_once": 0}, 422, "greater than or equal to 1"),
@@ -293,6 +378,12 @@ async def test_a_wrong_rollout_is_refused(
     await add(api)
     assert words in (await rollout(api, status, **order))["error"]["text"]
     assert (await api.get("/v1/firmware/rollouts"))["rollouts"] == []
+
+
+async def test_a_rollout_on_a_site_where_no_charger_ever_was_says_what_to_do(house: FilesHouse, api: Api):
+    await add(api)
+    refused = await rollout(api, 409, vendor="*", model="*")
+    assert refused["error"]["text"] == "no charger was ever here: connect them first, then begin the rollout"
 
 
 async def test_a_rollout_that_is_not_there(api: Api):
@@ -314,8 +405,10 @@ async def test_a_link_that_cannot_be_made(house: FilesHouse, api: Api):
     house.shelf.no_link = ""
     house.shelf.no_link_for["CP-1"] = "it knows none of http, https"
     await api.post("/v1/firmware/rollouts/{rollout_id}/resume", {}, rollout_id="1")
-    await eventually(lambda: house.rooms.rollouts.known["1"].paused)
-    assert (await seen(api))["chargers"][0]["why"] == "Refused: it knows none of http, https"
+    await eventually(lambda: house.rooms.rollouts.known["1"].count(Stage.SENT) == 1)
+    now = await seen(api)
+    assert now["chargers"][0]["why"] == "it knows none of http, https"
+    assert (now["state"], now["counts"], now["down"]) == ("running", {"sent": 1, "skipped": 1}, 1)
 
 
 async def test_a_rollout_survives_a_restart(tmp_path):
@@ -382,13 +475,12 @@ async def test_a_log_is_fetched_for_the_site_and_the_cloud_hears_nothing(house: 
     assert (await api.http.get(f"/v1/diagnostics/{order}")).status_code == 404
 
 
-async def test_one_at_a_time_and_only_of_chargers_that_are_here(house: FilesHouse, api: Api):
+async def test_only_of_chargers_that_are_here_and_a_failure_is_told(house: FilesHouse, api: Api):
     assert (await asks(api, "CP-77", 404))["error"]["code"] == "no_such_charger"
     assert (await asks(api, "CP-9", 409))["error"]["code"] == "not_connected"
     charger = await house.boots("CP-1")
     asking = asyncio.create_task(asks(api))
     await house.takes_log_order(charger)
-    assert (await asks(api, status=409))["error"]["code"] == "running"
     assert (await asking)["status"] == "Sent"
     await house.reports(charger, "UploadFailed", log=True)
     (failed,) = (await api.get("/v1/diagnostics"))["uploads"]
@@ -396,6 +488,27 @@ async def test_one_at_a_time_and_only_of_chargers_that_are_here(house: FilesHous
     assert (await asks(api, kind="everything", status=422))["error"]["code"] == "invalid"
     not_here = await api.http.get(f"/v1/diagnostics/{failed['order']}/file")
     assert (not_here.status_code, not_here.json()["error"]["code"]) == (409, "not_here")
+    await house.shelf.discard(failed["order"])  # as the file service does when nothing came
+    gone = await api.http.get(f"/v1/diagnostics/{failed['order']}")
+    assert (gone.status_code, gone.json()["error"]["text"]) == (410, "CP-1 gave no log: UploadFailed")
+
+
+async def test_a_charger_that_rebooted_in_the_middle_can_be_asked_again(house: FilesHouse, api: Api):
+    charger = await house.boots("CP-1")
+    asking = asyncio.create_task(asks(api))
+    await house.takes_log_order(charger)
+    first = await asking
+    await house.reports(charger, "Uploading", log=True)
+    charger.cut()  # and forgets it
+    charger = await house.boots("CP-1")
+    asking = asyncio.create_task(asks(api))
+    order = await house.uploads_log(charger, b"what happened")
+    assert (await asking)["order"] == order != first["order"]
+    known = house.rooms.logs.known
+    assert (known[first["order"]].status, known[first["order"]].ended) == ("Replaced", True)
+    old = await api.get("/v1/diagnostics/{order}", order=first["order"])
+    assert (old["state"], old["error"]) == ("failed", "Replaced: asked for again")
+    assert (await api.get("/v1/diagnostics/{order}", order=order))["state"] == "kept"
 
 
 async def test_a_charger_that_knows_no_logs(house: FilesHouse, api: Api):

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from datetime import timedelta, timezone
 from typing import Any
 
+from msgspec.structs import replace
+
 from edgegw.core import rollout as rules
+from edgegw.core import rollout_links as links
 from edgegw.core.events import Instant
 from edgegw.core.files import FirmwareNews
 from edgegw.core.records import SaveDocument
-from edgegw.core.rollout_state import ChargerFacts, Rollout, SendUpdate
+from edgegw.core.rollout_state import ChargerFacts, MakeLink, Rollout, SendUpdate
 
 TICK_S = 15.0
 MIDNIGHT = 1_790_000_000.0 // 86_400 * 86_400  # UTC
@@ -24,6 +27,7 @@ NEW, OLD = "2.0", "1.0"
 WAYS = (
     "installed, then reboots", "reboots, then installed", "no reboot", "says nothing but reboots",
     "download fails", "install fails", "dies", "comes back late", "refuses", "old again", "forgets",
+    "no link",
 )  # fmt: skip
 HEALTHY = WAYS[:4]
 
@@ -40,7 +44,7 @@ class Charger:
         self.way = way
         self.chance = chance
         self.connected = True
-        self.connected_at = MIDNIGHT - 86_400.0
+        self.connected_at = 0.0  # on the clock of the world
         self.firmware = OLD
         self.vendor = "Acme"
         self.busy = False
@@ -48,10 +52,11 @@ class Charger:
         self.got: list[str] = []  # orders
         self.script: list[tuple[float, str]] = []
 
-    def facts(self) -> ChargerFacts:
+    def facts(self, booted_at: float) -> ChargerFacts:
+        """As the box sees it, which began at `booted_at`."""
         return ChargerFacts(
             connected=self.connected,
-            connected_at=self.connected_at,
+            connected_mono=max(0.0, self.connected_at - booted_at),
             busy="a car charges" if self.busy else "",
             update=self.got[-1] if self.updating else "",
             vendor=self.vendor,
@@ -102,6 +107,7 @@ _SCRIPTS: dict[str, tuple[tuple[float, str], ...]] = {
     "comes back late": (*_START, (20, "off"), (5400, "old"), (0, "done")),
     "old again": (*_START, (60, "Installed"), (20, "off"), (60, "old"), (0, "done")),
     "forgets": ((1, "Sent"),),
+    "no link": (),
 }
 _FAILS = frozenset({"DownloadFailed", "InstallationFailed", "Refused"})
 
@@ -138,8 +144,11 @@ class World:
         self.chargers["CP-new"] = Charger("CP-new", "no reboot", self.chance)
         self.chargers["CP-new"].firmware = NEW
         self.chargers["CP-other"] = Charger("CP-other", "no reboot", self.chance)
+        self.time = 86_400.0  # true, of a clock that nobody sets
+        self.booted_at = self.time - 1000.0  # the box
         self.wall = MIDNIGHT + self.chance.uniform(-4, 1) * 3600
-        self.mono = 1000.0
+        self.trusted = True
+        self.linking: list[tuple[float, MakeLink]] = []
         self.disk: bytes | None = None
         self.box_back_at = 0.0
         self.failed_heard: set[str] = set()  # failures that reached the box since a person let it go on
@@ -154,11 +163,11 @@ class World:
         self.disk = rules.saved(self.rollout).value
 
     def facts(self) -> dict[str, ChargerFacts]:
-        return {identity: charger.facts() for identity, charger in self.chargers.items()}
+        return {identity: charger.facts(self.booted_at) for identity, charger in self.chargers.items()}
 
     @property
     def now(self) -> Instant:
-        return Instant(self.mono, self.wall)
+        return Instant(self.time - self.booted_at, self.wall, self.trusted)
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -171,15 +180,17 @@ class World:
 
     def tick(self) -> None:
         self.wall += TICK_S
-        self.mono += TICK_S
+        self.time += TICK_S
+        self._maybe_ntp()
         for charger in self.chargers.values():
             self._drives(charger)
-            for status in charger.lives(self.wall):
-                if self.wall >= self.box_back_at:
+            for status in charger.lives(self.time):
+                if self.time >= self.box_back_at:
                     self._says(charger, status)
-        if self.wall < self.box_back_at:
+        if self.time < self.box_back_at:
             return
         self._maybe_a_person()
+        self._make_links()
         self.does(lambda: rules.step(self.rollout, self.facts(), self.now, ZONE), may_crash=not self.healthy)
 
     def _drives(self, charger: Charger) -> None:
@@ -187,7 +198,13 @@ class World:
             charger.busy = not charger.busy
         if not self.healthy and not charger.updating and self.chance.random() < 0.002:
             charger.connected = not charger.connected  # the network
-            charger.connected_at = self.wall if charger.connected else charger.connected_at
+            charger.connected_at = self.time if charger.connected else charger.connected_at
+
+    def _maybe_ntp(self) -> None:
+        """The clock of the box is set, or stands in 1970 until it is."""
+        if not self.healthy and self.chance.random() < 0.02:
+            self.trusted = self.chance.random() < 0.8
+            self.wall = MIDNIGHT + self.chance.uniform(0, 30) * 3600 if self.trusted else 1000.0
 
     def _maybe_a_person(self) -> None:
         if self.rollout.paused and self.chance.random() < 0.005:
@@ -212,31 +229,57 @@ class World:
         for effect in effects[:survives]:
             if isinstance(effect, SaveDocument):
                 self.disk = effect.value
+            elif isinstance(effect, MakeLink):
+                self.linking.append((self.time + self.chance.choice((0, 0, 45)), effect))
             elif isinstance(effect, SendUpdate):
-                self._sends(effect)
+                self._sends(effect.link)
         if crashes:
-            assert self.disk is not None
-            self.rollout = rules.recovered(self.disk)
-            self.box_back_at = self.wall + self.chance.choice((0, 30, 600))
+            self._crashes()
 
-    def _sends(self, order: SendUpdate) -> None:
+    def _crashes(self) -> None:
+        assert self.disk is not None
+        self.linking.clear()
+        self.booted_at = self.box_back_at = self.time + self.chance.choice((0, 30, 600))
+        self.rollout = rules.recovered(self.disk, replace(self.now, mono=0.0))
+
+    def _make_links(self) -> None:
+        ready = [order for at, order in self.linking if at <= self.time]
+        self.linking = [(at, order) for at, order in self.linking if at > self.time]
+        for order in ready:
+            if order not in [known for _, known in self.linking]:
+                self._links(order)
+
+    def _links(self, order: MakeLink) -> None:
+        charger = self.chargers[order.charger]
+        if charger.way == "no link":
+            self.does(lambda: links.no_link_for(self.rollout, order, "no protocol", self.now))
+            return
+        facts = charger.facts(self.booted_at)
+        self.does(
+            lambda: links.linked(self.rollout, order, "http://box/fw", facts, self.now, ZONE),
+            may_crash=not self.healthy,
+        )
+
+    def _sends(self, order: MakeLink) -> None:
         charger = self.chargers[order.charger]
         if self.chance.random() < 0.05 and self.operator.only_idle:
-            charger.busy = True  # while its link was made
-            self.does(lambda: rules.withdrawn(self.rollout, order))
+            charger.busy = True  # while it was written down
+            self.does(lambda: links.withdrawn(self.rollout, order))
             return
         self.sends += 1
         self._judge(order, charger)
-        charger.takes(order.order, self.wall)
+        charger.takes(order.order, self.time)
 
     # --- the judge -------------------------------------------------------------------------------
 
-    def _judge(self, order: SendUpdate, charger: Charger) -> None:
+    def _judge(self, order: MakeLink, charger: Charger) -> None:
         under_way = {c.identity for c in self.chargers.values() if c.updating} | {charger.identity}
         if len(under_way) > self.operator.at_once:
             raise Broken(f"{sorted(under_way)} down, {self.operator.at_once} allowed")
-        if not self.operator.may_at(self.wall):
+        if not self.operator.may_at(self.wall) or (self.operator.window and not self.trusted):
             raise Broken("outside the window")
+        if charger.way == "no link":
+            raise Broken("a charger without a link")
         if charger.busy and self.operator.only_idle:
             raise Broken("a busy charger")
         if not charger.connected or charger.vendor != "Acme" or charger.firmware == NEW:

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from edgegw.core import rollout as rules
+from edgegw.core import rollout_links as links
 from edgegw.core import rollout_member
 from edgegw.core.effects import Noticed
 from edgegw.core.events import Instant
@@ -18,6 +19,7 @@ from edgegw.core.records import SaveDocument
 from edgegw.core.rollout_member import REBOOT_WITHIN_S, SETTLE_S
 from edgegw.core.rollout_state import (
     ChargerFacts,
+    MakeLink,
     Member,
     Rollout,
     SendUpdate,
@@ -30,7 +32,8 @@ from edgegw.core.rollout_state import (
 from tests.core.rollout_world import MIDNIGHT, NEW, Broken, World
 
 NOON = MIDNIGHT + 12 * 3600.0
-HERE = ChargerFacts(connected=True, connected_at=NOON - 9000, vendor="Acme", model="Wall", firmware="1.0")
+START = 10_000.0  # of the monotonic clock
+HERE = ChargerFacts(connected=True, connected_mono=START - 9000, vendor="Acme", model="Wall", firmware="1.0")
 GONE = replace(HERE, connected=False)
 
 
@@ -39,10 +42,11 @@ class Site:
 
     def __init__(self, *identities: str, **options: object) -> None:
         self.facts = dict.fromkeys(identities, HERE)
-        self.wall = NOON
+        self.wall, self.mono = NOON, START
         self.trusted = True
         self.sent: list[SendUpdate] = []
         self.notices: list[Noticed] = []
+        self.no_link_for: dict[str, str] = {}
         draft = Rollout(id="7", sha256="ab" * 32, name="fw.bin", **{"version": "2.0", **options})  # type: ignore[arg-type]
         self.rollout = rules.begin(draft, self.facts)
         self.elsewhere = 0
@@ -50,20 +54,33 @@ class Site:
 
     @property
     def now(self) -> Instant:
-        return Instant(self.wall, self.wall, self.trusted)
+        return Instant(self.mono, self.wall, self.trusted)
 
     def _take(self, outcome: rules.Outcome) -> None:
         before = self.rollout
         self.rollout, effects = outcome
-        if self.rollout != before:
+        lasting = replace(self.rollout, linking=frozenset())
+        if lasting != replace(before, linking=frozenset()):
             assert isinstance(effects[0], SaveDocument)
-            assert msgspec.json.decode(effects[0].value or b"", type=Rollout) == self.rollout
+            assert msgspec.json.decode(effects[0].value or b"", type=Rollout) == lasting
         self.sent += [effect for effect in effects if isinstance(effect, SendUpdate)]
         self.notices += [effect for effect in effects if isinstance(effect, Noticed)]
+        for effect in effects:
+            if isinstance(effect, MakeLink):
+                self._link(effect)
+
+    def _link(self, order: MakeLink) -> None:
+        why = self.no_link_for.get(order.charger)
+        if why:
+            self._take(links.no_link_for(self.rollout, order, why, self.now))
+        else:
+            facts = self.facts[order.charger]
+            self._take(links.linked(self.rollout, order, "http://box/fw", facts, self.now))
 
     def step(self, passes_s: float = 0.0) -> None:
         self.wall += passes_s
-        self._take(rules.step(self.rollout, self.facts, self.now, down_elsewhere=self.elsewhere))
+        self.mono += passes_s
+        self._take(rules.step(self.rollout, self.facts, self.now, taken_elsewhere=self.elsewhere))
 
     def says(self, identity: str, *statuses: str, why: str = "", ended: bool = False) -> None:
         for status in statuses:
@@ -75,18 +92,22 @@ class Site:
     def reboots(self, identity: str, firmware: str = "2.0", away_s: float = 60.0) -> None:
         self.facts[identity] = replace(self.facts[identity], connected=False)
         self.step(away_s)
-        self.facts[identity] = replace(HERE, connected_at=self.wall, firmware=firmware)
+        self.facts[identity] = replace(HERE, connected_mono=self.mono, firmware=firmware)
         self.step()
 
-    def restarts(self) -> None:
-        self.rollout = rules.recovered(rules.saved(self.rollout).value or b"")
+    def restarts(self, away_s: float = 0.0) -> None:
+        """The box; every connection is a new one then."""
+        self.wall += away_s
+        self.mono = 50.0
+        self.rollout = rules.recovered(rules.saved(self.rollout).value or b"", self.now)
+        self.facts = {i: replace(f, connected_mono=self.mono) for i, f in self.facts.items()}
         self.step()
 
     def stages(self) -> list[str]:
         return [member.stage.value for member in self.rollout.chargers.values()]
 
     def orders(self) -> list[str]:
-        return [order.charger for order in self.sent]
+        return [send.link.charger for send in self.sent]
 
 
 # --- the usual way ----------------------------------------------------------------------------------
@@ -323,23 +344,86 @@ def test_without_a_version_connected_again_is_enough():
     assert site.orders() == ["CP-1", "CP-2"]
 
 
-def test_a_clock_that_was_wrong_makes_nobody_fail():
+# --- clocks -----------------------------------------------------------------------------------------------
+
+
+def set_to(site: Site, wall: float) -> None:
+    """As NTP does."""
+    site.wall, site.trusted = wall, True
+    site.step()
+
+
+@pytest.mark.parametrize("wall", [NOON, NOON + 20 * 365 * 86_400, NOON - 86_400])
+def test_a_clock_that_is_set_ends_no_wait_and_begins_none_anew(wall: float):
+    site = Site("CP-1", "CP-2", paused=True)
+    site.trusted, site.wall = wall != NOON, 1000.0 if wall == NOON else NOON
+    site._take(rules.resume(site.rollout))
+    site.step()
+    site.says("CP-1", "Sent", "Installing", "Installed")
+    site.step(REBOOT_WITHIN_S - 2)
+    set_to(site, wall)
+    assert (site.orders(), site.rollout.down) == (["CP-1"], 1)
+    site.step(2)
+    assert site.orders() == ["CP-1", "CP-2"]
+    site.step(7199)
+    set_to(site, wall)
+    assert site.stages() == ["installed", "sent"]
+    site.step(1)
+    assert site.stages() == ["installed", "failed"]
+
+
+def test_hours_pass_also_while_the_clock_is_not_set():
     site = Site("CP-1", paused=True)
     site.trusted, site.wall = False, 1000.0
     site._take(rules.resume(site.rollout))
     site.step()
     site.says("CP-1", "Sent")
-    site.step(9999)
+    site.step(7199)
     assert site.stages() == ["sent"]
-    site.trusted, site.wall = True, NOON
-    site.step()
-    assert site.stages() == ["sent"]
-    site.step(7200)
+    site.step(1)
     assert site.stages() == ["failed"]
-    site = Site("CP-1")
-    site.wall -= 86_400  # set back
-    site.step()
+
+
+def test_one_that_failed_silently_is_back_whatever_the_clock_said_meanwhile():
+    site = Site("CP-1", "CP-2", failures_max=5)
+    site.wall += 14 * 365 * 86_400
+    site.says("CP-1", "Sent")
+    site.facts["CP-1"] = GONE
     site.step(7200)
+    set_to(site, NOON)
+    site.reboots("CP-1", firmware="1.0")
+    site.step(SETTLE_S)
+    assert (site.stages(), site.rollout.down) == (["failed", "sent"], 1)
+
+
+def test_over_a_restart_silence_counts_on_when_the_clock_was_right_both_times():
+    site = Site("CP-1")
+    site.says("CP-1", "Sent")
+    site.step(3000)
+    site.restarts(away_s=3000)
+    assert site.stages() == ["sent"]
+    site.step(1199)
+    assert site.stages() == ["sent"]
+    site.step(1)
+    assert site.stages() == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("before", "wall"),
+    [(False, NOON + 3 * 3600), (True, NOON - 3600), (True, 0.0)],
+    ids=["was not set", "set back", "is not set"],
+)
+def test_over_a_restart_with_a_clock_that_is_not_right_the_wait_begins_anew(before: bool, wall: float):
+    site = Site("CP-1")
+    site.trusted = before
+    site.says("CP-1", "Sent")
+    site.step(7000)
+    site.wall, site.trusted = wall, wall != 0.0
+    site.restarts()
+    set_to(site, NOON + 4 * 3600)
+    site.step(7199)
+    assert site.stages() == ["sent"]
+    site.step(1)
     assert site.stages() == ["failed"]
 
 
@@ -372,7 +456,7 @@ def test_stop_is_for_good_and_what_runs_is_still_followed():
 def test_after_a_restart_an_order_nobody_heard_of_is_sent_once_more():
     site = Site("CP-1", "CP-2")
     site.restarts()
-    assert [(o.charger, o.order, o.again) for o in site.sent] == [
+    assert [(s.link.charger, s.link.order, s.link.again) for s in site.sent] == [
         ("CP-1", "rollout-7-0", False),
         ("CP-1", "rollout-7-0", True),
     ]
@@ -399,25 +483,68 @@ def test_after_a_restart_a_charger_that_is_busy_or_has_the_order_is_left_alone_a
 
 def test_an_order_that_was_not_sent_waits_again():
     site = Site("CP-1", "CP-2")
-    site._take(rules.withdrawn(site.rollout, site.sent[0]))
+    site._take(links.withdrawn(site.rollout, site.sent[0].link))
     assert site.rollout.chargers["CP-1"] == Member()
     site.step()
     site.restarts()
-    again = site.sent[-1]
+    again = site.sent[-1].link
     assert again.again
-    site.rollout = rules.withdrawn(site.rollout, again)[0]
+    site.rollout = links.withdrawn(site.rollout, again)[0]
     assert site.rollout.chargers["CP-1"].unsure  # it may have been sent the first time
     assert site.rollout.down == 1
     site.says("CP-1", "Sent")
-    assert rules.withdrawn(site.rollout, again) == (site.rollout, [])
+    assert links.withdrawn(site.rollout, again) == (site.rollout, [])
 
 
 def test_a_file_that_cannot_be_served_stops_it_and_is_no_failure():
-    site = Site("CP-1", "CP-2")
-    site._take(rules.cannot_be_served(site.rollout, site.sent[0], "the file was tampered with"))
+    site = Site("CP-1", "CP-2", paused=True)
+    site._take(rules.resume(site.rollout))
+    site.rollout, (order,) = rules.step(site.rollout, site.facts, site.now)
+    assert isinstance(order, MakeLink)
+    site._take(links.cannot_be_served(site.rollout, order, "the file was tampered with"))
     assert (site.rollout.paused, site.rollout.why) == (True, "the file was tampered with")
     assert (site.stages(), site.rollout.failures) == (["waiting", "waiting"], 0)
     assert [n.kind for n in site.notices] == ["rollout_stopped"]
+
+
+def test_a_charger_for_which_there_is_no_link_is_skipped_and_is_no_failure():
+    site = Site("CP-1", "CP-2", paused=True)
+    site.no_link_for["CP-1"] = "it knows none of http, https"
+    site._take(rules.resume(site.rollout))
+    site.step()
+    assert site.rollout.chargers["CP-1"] == Member(stage=Stage.SKIPPED, why="it knows none of http, https")
+    assert (site.rollout.paused, site.rollout.failures) == (False, 0)
+    site.step()
+    assert site.orders() == ["CP-2"]
+    site.says("CP-2", "Sent", "Installing")
+    site.reboots("CP-2")
+    assert site.rollout.why == "1 installed, 1 skipped"
+
+
+def test_one_that_may_have_been_told_is_down_although_there_is_no_link_any_more():
+    site = Site("CP-1", "CP-2")
+    site.no_link_for["CP-1"] = "it knows none of http, https"
+    site.restarts()
+    assert (site.stages(), site.rollout.down) == (["skipped", "waiting"], 1)
+    site.step(SETTLE_S)
+    assert site.orders() == ["CP-1", "CP-2"]
+
+
+def test_while_its_link_is_made_a_charger_takes_a_place_and_is_not_down():
+    site = Site("CP-1", "CP-2", paused=True)
+    site._take(rules.resume(site.rollout))
+    linking, (order,) = rules.step(site.rollout, site.facts, site.now)
+    assert isinstance(order, MakeLink)  # and nothing to keep
+    assert (order.charger, linking.down, linking.places_taken) == ("CP-1", 0, 1)
+    assert rules.step(linking, site.facts, site.now) == (linking, [])
+    assert rules.recovered(rules.saved(linking).value or b"", site.now) == site.rollout
+    ended, _ = rules.stop(linking, site.now)
+    assert not ended.settled
+    busy = replace(HERE, busy="a transaction is running")
+    for rollout, facts in ((ended, HERE), (linking, busy), (rules.pause(linking)[0], HERE)):
+        after, effects = links.linked(rollout, order, "http://box/fw", facts, site.now)
+        assert (after, effects) == (replace(rollout, linking=frozenset()), [])
+    assert links.no_link_for(ended, order, "none", site.now)[0].chargers == ended.chargers
 
 
 def test_news_of_other_orders_is_nothing():
@@ -452,12 +579,12 @@ def test_a_healthy_site_gets_there(seed: int):
 
 
 def _one_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = rules._send
+    honest = rules._choose
 
-    def send(rollout, chargers, now, zone, elsewhere):  # type: ignore[no-untyped-def]
+    def choose(rollout, chargers, now, zone, elsewhere):  # type: ignore[no-untyped-def]
         return honest(rollout, chargers, now, zone, elsewhere - 1)
 
-    monkeypatch.setattr(rules, "_send", send)
+    monkeypatch.setattr(rules, "_choose", choose)
 
 
 def _said_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -482,8 +609,8 @@ def _given_up_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
 def _forgets_who_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = rules.recovered
 
-    def recovered(value: bytes) -> Rollout:
-        rollout = honest(value)
+    def recovered(value: bytes, now: Instant) -> Rollout:
+        rollout = honest(value, now)
         chargers = {i: Member() if m.unsure else m for i, m in rollout.chargers.items()}
         return replace(rollout, chargers=chargers)
 
@@ -491,8 +618,20 @@ def _forgets_who_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _sends_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = rules._keep
-    monkeypatch.setattr(rules, "_keep", lambda before, after, effects: honest(before, after, effects)[::-1])
+    honest = rules.keep
+    monkeypatch.setattr(rules, "keep", lambda before, after, effects: honest(before, after, effects)[::-1])
+
+
+def _by_the_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    def steady_s(member: Member, facts: ChargerFacts, now: Instant) -> float:
+        assert member.done is not None
+        return now.wall - member.done.wall
+
+    monkeypatch.setattr(rollout_member, "_steady_s", steady_s)
+
+
+def _no_place_while_linking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rollout, "places_taken", property(lambda self: self.down))
 
 
 def _ignores(**facts: object):  # type: ignore[no-untyped-def]
@@ -529,6 +668,8 @@ def _failures_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
         (_given_up_is_back, "down, "),
         (_forgets_who_is_down, "without a restart|down, "),
         (_sends_first, "without a restart|down, "),
+        (_by_the_wall_clock, "down, "),
+        (_no_place_while_linking, "down, "),
         (_any_hour, "outside the window"),
         (_ignores(busy=""), "a busy charger"),
         (_ignores(connected=True), "not for"),

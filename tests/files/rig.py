@@ -28,6 +28,23 @@ class Wall:
         return self.now
 
 
+@dataclass
+class BoardClock:
+    """A wall clock without a battery: it starts in 1970, and NTP sets it."""
+
+    now: float = 1_000_000.0
+    is_set: bool = False
+
+    def __call__(self) -> float:
+        return self.now
+
+    def trusted(self) -> bool:
+        return self.is_set
+
+    def set(self, now: float) -> None:
+        self.now, self.is_set = now, True
+
+
 class Clock:
     """For a `Throttle`. Sleeping moves it; every sleep is noted."""
 

@@ -72,7 +72,6 @@ ODD = [
     "http:///fw.bin",  # no host
     "http://user@/fw.bin",
     "http://firm.example/fw.bin\r\nHost: evil",
-    "http://firm.example/fw bin",
     "http://firm.example/%0d%0aX:%20y",
     "ftp://firm.example/fw%00.bin",
     "ftp://us%0aer@firm.example/fw.bin",
@@ -105,7 +104,12 @@ ODD = [
     "http://\uff4cocalhost/",
     "http://①②⑦.⓪.⓪.①/",
     f"http://{'a' * 64}.example/",
-    f"http://firm.example/{'a' * 4096}",
+    "http://münchen\\@evil.example/",
+    "http://firm.example/\u2028x",
+    "http://127。0。0。1/",
+    "http://\u0661\u0662\u0667.\u0660.\u0660.\u0661/",  # Arabic digits
+    "ftps://2130706433/fw.bin",
+    "ftps://firm.example/%0d%0a",
 ]
 
 
@@ -114,6 +118,35 @@ def test_fault_75_what_two_readers_may_read_differently_is_refused(url: str):
     with pytest.raises(AddressRefused) as caught:
         parse_location(url)
     assert caught.value.kind == "syntax"
+
+
+FOREIGN = [
+    ("ftps://user:pw@firm.example/in/", "firm.example"),
+    ("FTPES://firm.example:990/x", "firm.example"),
+    ("scp://[2001:db8::1]/x", "2001:db8::1"),
+    ("https://firm.example/logs/Säule 1/", "firm.example"),
+    ("http://firm.example/fw bin", "firm.example"),
+    ("http://säule.example/fw.bin", "säule.example"),
+    (f"http://firm.example/{'a' * 4096}", "firm.example"),
+]
+
+
+@pytest.mark.parametrize(("url", "host"), FOREIGN)
+def test_what_only_the_box_cannot_use_is_told_apart(url: str, host: str):
+    """OCPP 2.x L01.FR.08 names ftps: it is a charger's to use."""
+    with pytest.raises(AddressRefused) as caught:
+        parse_location(url)
+    assert (caught.value.kind, caught.value.host) == ("foreign", host)
+    assert "pw" not in caught.value.text
+    assert AddressGuard(("2001:db8::/32",)).lets_pass(caught.value)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "127.0.0.1", "[::1]", "[::ffff:10.0.0.1]"])
+def test_fault_75_a_foreign_address_may_not_lead_inward_either(host: str):
+    with pytest.raises(AddressRefused) as caught:
+        parse_location(f"ftps://{host}/x")
+    assert not AddressGuard(()).lets_pass(caught.value)
+    assert AddressGuard(("10.0.0.0/8", "127.0.0.1", "::1")).lets_pass(caught.value)
 
 
 @given(st.text(alphabet="htp:/@[]%.0x7f1#?\\ \r\nfaz-_é", max_size=30))

@@ -16,7 +16,7 @@ from edgegw.files.disk import CacheFault, NoRoom
 from edgegw.files.fetch import FetchFailed
 from edgegw.files.manifest import CachedFile, read_contents
 from tests.files.origin import FIRMWARE, Origin
-from tests.files.rig import Wall, box
+from tests.files.rig import BoardClock, Wall, box
 
 KB = 1000
 
@@ -49,6 +49,36 @@ async def take(cache: FirmwareCache, wall: Wall, data: bytes, key: str = "k") ->
         used_at=wall.now,
     )
     return await cache.take(part, file)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_setting_the_clock_costs_no_link_and_no_file(tmp_path: Path, restart: bool):
+    clock = BoardClock()
+
+    async def opened() -> FirmwareCache:
+        return await FirmwareCache.open(
+            tmp_path, quota_bytes=10 * KB, wall=clock, trusted=clock.trusted, disk_reserve_bytes=0
+        )
+
+    cache = await opened()
+    file = await take(cache, Wall(clock.now), b"firmware")
+    grant = await cache.grant("CP-1", file.sha256, order="o", expires_at=clock.now + 3600)
+    clock.now += 7200  # nobody can say whether it was that long
+    assert cache.grant_of(grant.token) is not None
+    with pytest.raises(NoRoom):
+        await cache.make_room(10 * KB)
+    if restart:
+        await cache.close()
+        cache = await opened()
+    clock.set(1_800_000_000.0)
+    found = cache.grant_of(grant.token)
+    assert found is not None
+    assert (found.expires_at, found.undated_at) == (clock.now + 3600, None)
+    assert (await cache.grant("CP-1", file.sha256, order="o", expires_at=0.0)).token == grant.token
+    clock.now += 3601
+    assert cache.grant_of(grant.token) is None, "from now on time counts"
+    await cache.make_room(10 * KB)
+    await cache.close()
 
 
 # --- fault 83: the file on disk is not what was cached --------------------------------------------

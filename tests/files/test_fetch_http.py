@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from edgegw.files import source_http
 from edgegw.files.fetch import FetchFailed
 from edgegw.files.source import WINDOW_BYTES_MIN, FetchSettings
 from edgegw.files.throttle import BURST_S, Throttle
 from tests.files.keys import server_context
 from tests.files.origin import FIRMWARE, OTHER_FIRMWARE, Origin
 from tests.files.rig import Box, Clock, box
+from tests.servers.nginx import Nginx
 
 SHA256 = hashlib.sha256(FIRMWARE).hexdigest()
 MD5 = hashlib.md5(FIRMWARE).hexdigest()
@@ -524,6 +526,20 @@ async def test_a_certificate_nobody_trusts_is_refused_and_one_of_the_ca_file_is_
             assert (failed.kind, "certificate" in failed.text) == ("refused", True)
         async with box(tmp_path / "b", ca_file=ca) as here:
             assert (await here.fetcher.fetch(origin.url())).sha256 == SHA256
+
+
+async def test_what_is_lost_when_an_origin_ends_a_tls_connection_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """nginx that hangs up behind the last byte, faster than the box reads; see source_http."""
+    monkeypatch.setattr(source_http, "BUFFER_BYTES", 64 * 1024)
+    async with Nginx(tmp_path / "origin", settings="keepalive_timeout 0;") as origin:
+        (origin.files / "fw.bin").write_bytes(FIRMWARE[:300_000])
+        async with box(tmp_path / "a", ca_file=origin.authority) as here:
+            file = await here.fetcher.fetch(origin.tls_url("/fw.bin"))
+        await origin.settled()
+        assert file.sha256 == hashlib.sha256(FIRMWARE[:300_000]).hexdigest()
+        assert len(origin.downloads("/fw.bin")) <= 2
 
 
 async def test_fault_76_from_https_never_to_http(tmp_path: Path):

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from edgegw.files.addresses import AddressGuard
 from edgegw.files.forwarding import ATTEMPTS_MIN, Forwarder, ForwardSettings, backoff_s
+from edgegw.files.links import upload_name
 from edgegw.files.upload_index import UploadSlot
 from edgegw.files.uploads import UploadStore
 from tests.files.doorstep import DEADLINE_S, NOW, open_uploads
@@ -43,16 +44,12 @@ class Office:
     options: dict[str, object] = field(default_factory=dict)
     forwarder: Forwarder | None = None
 
-    def wall(self) -> float:
-        return self.now
-
     def begin(self) -> Forwarder:
         self.forwarder = Forwarder(
             self.store,
             AddressGuard(self.inward),
             self.settings,
             lambda slot, ok, why: self.told.append((slot.order, ok, why)),
-            self.wall,
             wait_s=self.wait_s,
             **self.options,
         )
@@ -90,7 +87,10 @@ class Office:
 
 @asynccontextmanager
 async def office(tmp_path: Path, **about: object) -> AsyncIterator[Office]:
-    box = Office(await open_uploads(tmp_path / "uploads"), **about)
+    wall: list[Office] = []
+    store = await open_uploads(tmp_path / "uploads", wall=lambda: wall[0].now if wall else NOW)
+    box = Office(store, **about)
+    wall.append(box)
     try:
         yield box
     finally:
@@ -165,6 +165,34 @@ async def test_an_address_that_ends_with_a_slash_gets_the_chargers_own_name(tmp_
         await eventually(lambda: len(box.told) == 3)
         paths = [path for _, path, _, _ in target.requests]
         assert paths == ["/in/diag%201.zip?x=1", "/in/diagnostics-CP-1.bin", "/in/named.log"]
+
+
+async def test_a_name_of_our_link_is_no_name_of_the_chargers(tmp_path: Path):
+    """OCPP 1.6 5.8: the location is a directory, also without a slash; the cloud was told another name."""
+    async with office(tmp_path) as box, ftp_target(tmp_path / "ftp") as port:
+        url = f"ftp://ops:geheim@127.0.0.1:{port}/in"
+        link = upload_name(url)
+        await box.receive(url, "o1", sent_name=link)
+        await box.store.update("o1", asked_name="CP-1.zip")
+        await box.store.hand_over("o1")
+        await box.send(url, "o2", sent_name=link)
+        await box.send(url, "o3", sent_name="own.zip")
+        await eventually(lambda: len(box.told) == 3)
+        assert all(ok for _, ok, _ in box.told)
+        arrived = {path.name for path in (tmp_path / "ftp" / "in").iterdir()}
+        assert arrived == {"CP-1.zip", "diagnostics-CP-1.bin", "own.zip"}
+
+
+async def test_a_content_disposition_goes_on_as_it_was_sent(tmp_path: Path):
+    """OCPP 2.0.1 N01.FR.19."""
+    async with office(tmp_path) as box, WebTarget.open() as target:
+        said = 'form-data; name="uploadfile"; filename="logfile_20210420.zip"'
+        await box.send(target.url("/in/"), "o1", method="POST", disposition=said, sent_name="log.zip")
+        await box.send(target.url("/in/"), "o2", method="POST", disposition="form-data\r\nX: y")
+        (_, path, headers, body), (*_, odd, _) = target.requests
+        assert (path, headers["Content-Disposition"], body) == ("/in/log.zip", said, DATA)
+        assert "X" not in odd
+        assert "Content-Disposition" not in odd
 
 
 async def test_a_form_is_made_again_with_its_field_and_name(tmp_path: Path):

@@ -19,7 +19,7 @@ import pytest
 
 from edgegw.files.doors import DoorSettings
 from edgegw.files.ftp_server import FtpServer
-from edgegw.files.ftp_transfers import walked
+from edgegw.files.ftp_transfers import is_place, walked
 from tests.files.doorstep import (
     DEADLINE_S,
     NAME,
@@ -115,6 +115,11 @@ def kept(box: FtpBox, order: str = "o1") -> bytes:
     path = box.uploads.path_of(order)
     assert path is not None
     return path.read_bytes()
+
+
+def test_where_cwd_leads_nobody():
+    assert all(is_place(path) for path in ((), ("fw",), ("fw", "a"), ("up", "a"), ("up", "a", "b")))
+    assert not any(is_place(path) for path in (("etc",), ("fw", "a", "b"), ("up", "a", "b", "c")))
 
 
 def test_a_path_is_words():
@@ -234,6 +239,22 @@ async def test_ftplib_stores_a_file(tmp_path: Path):
         assert (slot.state, slot.method, slot.sent_name) == ("received", "FTP", "CP-1_diag.zip")
         (transfer,) = box.keeper.transfers
         assert (transfer.direction, transfer.state, transfer.bytes_moved) == ("up", "done", len(DATA))
+
+
+@pytest.mark.parametrize("steps", [["up", "{token}", "diagnostics"], ["/up/{token}/diagnostics"]])
+async def test_the_last_name_of_a_link_may_be_taken_for_a_folder(tmp_path: Path, steps: list[str]):
+    """As curl (one CWD per folder) and ftplib (one for all) do it. OCPP 1.6: "the location (directory)"."""
+    async with ftp_box(tmp_path) as box:
+        token = await open_slot(box)
+
+        def work(ftp: ftplib.FTP) -> str:
+            for step in steps:
+                ftp.cwd(step.format(token=token))
+            return ftp.storbinary("STOR CP-1_diag.zip", io.BytesIO(DATA))
+
+        assert (await box.with_ftplib(work)).startswith("226 ")
+        assert kept(box) == DATA
+        assert box.uploads.slots["o1"].sent_name == "CP-1_diag.zip"
 
 
 @pytest.mark.parametrize(
@@ -513,7 +534,7 @@ async def test_without_a_data_connection_there_is_no_transfer(tmp_path: Path):
         await talk.passive()
         assert (await talk.say(f"RETR {PATH}")).startswith("150 ")
         assert (await talk.read()).startswith("426 ")
-        assert not box.keeper.full("down")
+        assert not box.keeper._seats["down"].locked()
 
 
 async def test_abor_ends_a_transfer_and_not_the_session(tmp_path: Path):
@@ -556,6 +577,7 @@ async def test_the_seats_are_those_of_the_http_door_too(tmp_path: Path):
             async with box.session() as other:
                 answers = {await other.say(f"RETR {path}") for path in (PATH, "/fw/x/y")}
                 assert answers == {"450 busy, try again later"}
+                assert box.keeper.troubled("o-CP-1")
 
 
 async def test_stop_cuts_what_is_running(tmp_path: Path):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ from edgegw.core.files import (
     UploadOutcome,
 )
 from edgegw.core.publishing import Stage
-from edgegw.files.doors import DoorSettings
+from edgegw.files.doors import DoorSettings, Transfer
 from edgegw.files.forwarding import ForwardSettings
-from edgegw.files.house import FileHouse, HouseSettings, NoLink, host_fits
+from edgegw.files.hosts import host_fits
+from edgegw.files.house import FileHouse, HouseSettings, NoLink
 from edgegw.files.source import FetchSettings
 from tests.e2e.signed_firmware import make_firmware, sign, tampered
 from tests.files.origin import Origin
+from tests.links.house import eventually
 
 NOW = time.time()  # certificates are made to be valid now
 DEADLINE_S = 20.0
@@ -60,7 +62,13 @@ class Heard:
 
 @asynccontextmanager
 async def house(
-    folder: Path, heard: Heard, *, choose: Callable[..., str | None] | None = None, **more: Any
+    folder: Path,
+    heard: Heard,
+    *,
+    choose: Callable[..., str | None] | None = None,
+    online: Callable[[], bool] = lambda: True,
+    fetch_give_up_s: float = 0.0,
+    **more: Any,
 ) -> AsyncIterator[FileHouse]:
     settings = HouseSettings(
         directory=folder / "firmware_cache",
@@ -69,16 +77,22 @@ async def house(
         doors=DoorSettings(),
         forward=ForwardSettings(wait_s=0.01, wait_max_s=0.05, refusals_max=2),
         inward=("127.0.0.1",),
+        fetch_again_s=0.01,
         largest_upload_bytes=1_000_000,
         uploads_per_charger_bytes=2_000_000,
         uploads_total_bytes=4_000_000,
         upload_keep_s=86_400.0,
         web=("127.0.0.1", 0),
         ftp=("127.0.0.1", 0),
+        fetch_give_up_s=fetch_give_up_s,
         **more,
     )
     opened = await FileHouse.open(
-        settings, heard.tell, choose or (lambda identity, links: links[0]), lambda: Instant(5.0, NOW)
+        settings,
+        heard.tell,
+        choose or (lambda identity, links: links[0]),
+        lambda: Instant(5.0, NOW),
+        online,
     )
     try:
         await opened.start()
@@ -103,6 +117,17 @@ async def get(url: str) -> bytes:
 async def put(url: str, data: bytes) -> int:
     async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
         return (await client.put(url, content=data)).status_code
+
+
+@contextmanager
+def broken_disk(folder: Path) -> Iterator[None]:
+    """Nothing can be written below `folder`, whoever runs the test."""
+    index = folder / "uploads.json.new"
+    index.mkdir()
+    try:
+        yield
+    finally:
+        index.rmdir()
 
 
 @pytest.fixture
@@ -138,6 +163,9 @@ async def test_one_link_per_protocol(tmp_path: Path, heard: Heard):
         ("http://169.254.169.254/latest", FetchOutcome.FORBIDDEN),
         ("http://127.0.0.2:1/x", FetchOutcome.FORBIDDEN),
         ("http://127.0.0.1:1/x", FetchOutcome.UNREACHABLE),
+        ("ftps://10.1.2.3/fw.bin", FetchOutcome.FORBIDDEN),
+        ("ftps://vendor.example/fw.bin", FetchOutcome.UNREACHABLE),  # OCPP 2.x L01.FR.08: the charger's
+        ("https://vendor.example/Säule 1.bin", FetchOutcome.UNREACHABLE),
     ],
 )
 async def test_fault_75_what_must_not_be_dialled(
@@ -147,6 +175,51 @@ async def test_fault_75_what_must_not_be_dialled(
         answer = await fetch(box, heard, "o", url)
         assert (answer.outcome, answer.urls) == (outcome, ())
         assert answer.why
+
+
+async def test_an_outage_is_no_reason_to_send_the_site_to_the_origin(tmp_path: Path, heard: Heard):
+    async with (
+        Origin(always="status 503 0") as origin,
+        house(tmp_path, heard, online=lambda: False, fetch_give_up_s=0.001) as box,
+    ):
+        box.perform("CP-1", FetchFirmware(order="o", url=origin.url(), needed_until=NOW + 3600))
+        async with asyncio.timeout(DEADLINE_S):
+            while len(origin.log) < 8:  # noqa: ASYNC110 - asked over HTTP
+                await asyncio.sleep(0.01)
+        assert not heard.events
+        origin.always = "serve"
+        box.cloud_is_back()
+        assert (await heard.of("o", FirmwareFetched)).outcome is FetchOutcome.READY
+
+
+async def test_an_origin_that_is_dead_while_the_line_is_there_is_given_up(tmp_path: Path, heard: Heard):
+    async with Origin(always="status 503 0") as origin, house(tmp_path, heard, fetch_give_up_s=0.02) as box:
+        answer = await fetch(box, heard, "o", origin.url())
+        assert answer.outcome is FetchOutcome.UNREACHABLE
+        assert len(origin.log) > 2
+
+
+async def test_a_charger_that_failed_gets_the_link_again_only_when_that_was_our_doing(
+    tmp_path: Path, heard: Heard
+):
+    async with Origin() as origin, house(tmp_path, heard) as box:
+        answer = await fetch(box, heard, "o", origin.url())
+        again = FetchFirmware(order="o", url=origin.url(), needed_until=NOW + 3600, failures=1)
+        box.perform("CP-1", again)
+        assert (await heard.of("o", FirmwareFetched)).outcome is FetchOutcome.UNREACHABLE
+        cut = Transfer(
+            charger="CP-1",
+            name="x",
+            order="o",
+            direction="down",
+            protocol="http",
+            peer_ip="127.0.0.1",
+            started_at=NOW,
+            state="refused",
+        )
+        box._keeper.transfers.append(cut)
+        box.perform("CP-1", again)
+        assert (await heard.of("o", FirmwareFetched)).urls == answer.urls
 
 
 async def test_fault_78_what_was_signed_and_what_was_not(tmp_path: Path, heard: Heard):
@@ -191,6 +264,38 @@ async def test_an_order_that_ends_while_its_file_is_fetched_leaves_no_link(tmp_p
         origin.release.set()
         assert (await heard.of("o", FirmwareFetched)).outcome is FetchOutcome.READY
         assert not box._cache.grants
+
+
+async def test_an_order_that_was_replaced_while_its_file_was_fetched_leaves_nothing(
+    tmp_path: Path, heard: Heard
+):
+    async with Origin(plan=["hold"]) as origin, house(tmp_path, heard) as box:
+        for n in range(5):
+            box.perform("CP-1", FetchFirmware(order=f"o-{n}", url=origin.url(), needed_until=NOW + 3600))
+            await asyncio.sleep(0)
+            box.perform("CP-1", FirmwareNews(order=f"o-{n}", status="Replaced", ended=True))
+        await origin.arrived.wait()
+        origin.release.set()
+        for n in range(5):
+            await heard.of(f"o-{n}", FirmwareFetched)
+        await eventually(lambda: not box._cache.grants and not box._firmware._orders)
+
+
+async def test_a_file_that_is_taken_away_before_it_is_checked_is_answered(tmp_path: Path, heard: Heard):
+    firmware = sign(make_firmware(size_bytes=20_000), "ECDSA")
+    async with Origin(data=firmware.content) as origin, house(tmp_path, heard) as box:
+        look = box._firmware.cache.open_verified
+
+        async def look_and_lose(sha256: str) -> Path:
+            path = await look(sha256)
+            path.unlink()
+            return path
+
+        box._firmware.cache.open_verified = look_and_lose  # type: ignore[method-assign]
+        signed = {"certificate": firmware.certificate, "signature": firmware.signature}
+        answer = await fetch(box, heard, "o", origin.url(), **signed)
+        assert answer.outcome is FetchOutcome.UNREACHABLE
+        assert "No such file" in answer.why
 
 
 async def test_a_link_of_our_own_is_not_fetched_from_ourselves(tmp_path: Path, heard: Heard):
@@ -242,6 +347,53 @@ async def test_an_upload_goes_on_and_its_session_hears_of_it(tmp_path: Path, hea
         assert len(target.log) == 1
 
 
+async def test_an_upload_that_is_removed_while_the_cloud_waits_is_told(tmp_path: Path, heard: Heard):
+    async with Origin(always="status 503") as target, house(tmp_path, heard) as box:
+        answer = await opened(box, heard, "u", target.url("in/"))
+        assert await put(answer.urls[0] + "log.zip", b"x") == 201
+        box.perform("CP-1", UploadNews(order="u", status="Uploaded", ended=True))
+        await eventually(lambda: bool(target.log))
+        await box.discard("u")
+        done = await heard.of("u", UploadForwarded)
+        assert (done.ok, done.why) == (False, "it was removed from the box")
+        assert not box.slots
+        await opened(box, heard, "u-2", target.url("in/"))
+        await box.discard("u-2")
+        await box.discard("unknown")
+        assert not heard.events, "its charger has not said yet that it is complete"
+
+
+async def test_a_full_disk_for_a_moment_holds_no_file_back(tmp_path: Path, heard: Heard):
+    async with Origin(always="status 201") as target, house(tmp_path, heard) as box:
+        answer = await opened(box, heard, "u", target.url("in/"))
+        assert await put(answer.urls[0] + "log.zip", b"what went wrong") == 201
+        with broken_disk(box._store.folder.parent):
+            full = await opened(box, heard, "u-2", target.url("in/"))
+            assert full.outcome is UploadOutcome.UNABLE
+            assert "u-2" not in box.slots
+            box.perform("CP-1", UploadNews(order="u", status="Uploaded", ended=True))
+            assert (await heard.of("u", UploadForwarded)).ok
+        assert len(target.log) == 1
+        await opened(box, heard, "u-3", target.url("in/"))
+    async with house(tmp_path, heard) as box:
+        assert box.slots["u"].state == "forwarded", "the next write has it too"
+
+
+async def test_a_bug_is_answered_too(tmp_path: Path, heard: Heard, caplog: pytest.LogCaptureFixture):
+    """A command of the cloud waits for the answer."""
+    async with house(tmp_path, heard) as box:
+        box._store.open_slot = None  # type: ignore[assignment,method-assign]
+        box._fetcher.fetch = None  # type: ignore[assignment,method-assign]
+        answer = await opened(box, heard, "u", "http://127.0.0.1:1/in/")
+        assert (answer.outcome, answer.why) == (
+            UploadOutcome.UNABLE,
+            "an error in the box, which is in its log",
+        )
+        fetched = await fetch(box, heard, "o", "http://127.0.0.1:1/x")
+        assert fetched.outcome is FetchOutcome.UNREACHABLE
+    assert caplog.text.count("TypeError") == 2
+
+
 async def test_nothing_arrived_is_a_failure(tmp_path: Path, heard: Heard):
     async with house(tmp_path, heard) as box:
         await opened(box, heard, "u", "http://127.0.0.1:1/in/")
@@ -264,6 +416,20 @@ async def test_fault_82_only_to_hosts_that_the_site_allows(tmp_path: Path, heard
             answer = await opened(box, heard, url, url)
             assert (answer.outcome, answer.urls) == (UploadOutcome.FORBIDDEN, ()), url
         assert (await opened(box, heard, "u", "https://in.csms.example/x")).outcome is UploadOutcome.READY
+
+
+async def test_an_address_that_only_a_charger_can_use_is_the_chargers(tmp_path: Path, heard: Heard):
+    """Security whitepaper N01 recommends ftps; the site's list of hosts counts for it too."""
+    async with house(tmp_path, heard, upload_hosts=("*.csms.example", "10.0.0.0/8")) as box:
+        for url, outcome in (
+            ("ftps://user:pw@files.csms.example/in/", UploadOutcome.UNABLE),
+            ("https://files.csms.example/logs/Säule 1/", UploadOutcome.UNABLE),
+            ("ftps://evil.example/in/", UploadOutcome.FORBIDDEN),
+            ("ftps://10.0.0.1/in/", UploadOutcome.FORBIDDEN),  # on the list, but inward
+        ):
+            answer = await opened(box, heard, url, url)
+            assert (answer.outcome, answer.urls) == (outcome, ()), url
+            assert answer.why
 
 
 @pytest.mark.parametrize(

@@ -403,6 +403,57 @@ async def test_whoever_finds_no_seat_waits_for_one_instead_of_being_turned_away(
         assert [(a.status_code, a.content == DATA) for a in answers] == [(200, True)] * 40
 
 
+async def test_fault_79_what_the_box_did_to_an_order_is_known(tmp_path: Path):
+    """A DownloadFailed after it is worth another try; who hangs up himself has nobody to blame."""
+    settings = DoorSettings(downloads_max=1, queue_s=0.0, stall_timeout_s=0.2)
+    async with doorstep(tmp_path, settings) as box, Wire.to(box.port) as slow:
+        box.shelf.put(bytes(20_000_000))
+        box.shelf.put(DATA, token=OTHER_TOKEN, charger="CP-2")
+        troubled = box.server.keeper.troubled
+        await start_and_stall(box, slow)
+        assert (await box.get(f"/fw/{OTHER_TOKEN}/{NAME}"))[0].split()[1] == "503"
+        assert (troubled("o-CP-1"), troubled("o-CP-2"), troubled("other")) == (False, True, False)
+        await eventually(lambda: box.server.transfers[0].state == "cut")
+        assert troubled("o-CP-1")
+        assert (await box.get(f"/fw/{OTHER_TOKEN}/{NAME}"))[2] == DATA
+        assert not troubled("o-CP-2"), "it has its file after all"
+
+
+async def test_who_hangs_up_was_not_cut_by_the_box(tmp_path: Path):
+    async with doorstep(tmp_path) as box:
+        box.shelf.put(bytes(20_000_000))
+        async with Wire.to(box.port) as gone:
+            await start_and_stall(box, gone)
+        await eventually(lambda: box.server.transfers[0].state == "cut")
+        assert not box.server.keeper.troubled("o-CP-1")
+
+
+async def test_a_file_that_is_not_what_it_was_is_the_boxs_doing(tmp_path: Path):
+    async with doorstep(tmp_path) as box:
+        grant = box.shelf.put(DATA)
+        box.shelf.paths[grant.sha256].write_bytes(b"evil")
+        assert (await box.get(PATH))[0].split()[1] == "404"
+        assert box.server.keeper.troubled("o-CP-1")
+
+
+async def test_who_hangs_up_in_the_queue_takes_no_seat(tmp_path: Path):
+    settings = DoorSettings(downloads_max=1, queue_s=DEADLINE_S)
+    async with doorstep(tmp_path, settings) as box, Wire.to(box.port) as slow:
+        box.shelf.put(bytes(20_000_000))
+        box.shelf.put(DATA, token=OTHER_TOKEN, charger="CP-2")
+        await start_and_stall(box, slow)
+        seats = box.server.keeper._seats["down"]
+        async with Wire.to(box.port) as waiting:
+            await waiting.send(f"GET /fw/{OTHER_TOKEN}/{NAME} HTTP/1.1\r\nHost: box\r\n\r\n".encode())
+            await eventually(lambda: bool(seats._waiters))
+        sockets = box.server._runner.server.connections
+        await eventually(lambda: any(socket.transport is None for socket in sockets))
+        slow.writer.transport.abort()
+        await eventually(lambda: not seats.locked())
+        assert box.server.keeper.troubled("o-CP-2"), "it waited in vain"
+        assert box.shelf.opened == 1
+
+
 async def test_a_full_house_says_so_before_it_looks_at_the_token(tmp_path: Path):
     """Faults 79 and 80: 503 is no oracle."""
     async with (
@@ -439,7 +490,7 @@ async def test_a_reader_that_stands_still_is_cut_and_holds_up_nobody(tmp_path: P
         _, _, body = await box.get(f"/fw/{OTHER_TOKEN}/{NAME}")
         assert body == DATA
         await eventually(lambda: box.server.transfers[0].state == "cut")
-        assert not box.server.keeper.full("down")
+        assert not box.server.keeper._seats["down"].locked()
 
 
 async def test_a_charger_that_hangs_up_frees_its_seat(tmp_path: Path):
@@ -447,7 +498,7 @@ async def test_a_charger_that_hangs_up_frees_its_seat(tmp_path: Path):
         box.shelf.put(bytes(20_000_000))
         async with Wire.to(box.port) as gone:
             await start_and_stall(box, gone)
-        await eventually(lambda: not box.server.keeper.full("down"))
+        await eventually(lambda: not box.server.keeper._seats["down"].locked())
         assert box.server.transfers[0].state == "cut"
 
 
@@ -495,6 +546,7 @@ async def test_stop_cuts_what_is_running(tmp_path: Path):
         await start_and_stall(box, slow)
         await box.server.stop()
         assert box.server.transfers[0].state == "cut"
+        assert box.server.keeper.troubled("o-CP-1")
         with pytest.raises(OSError, match=r"refused|Connect"):
             await asyncio.open_connection("127.0.0.1", box.port)
 

@@ -50,6 +50,27 @@ async def test_put_of_a_raw_body(tmp_path: Path):
         assert kept(box)[1] == b"again"
 
 
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ('form-data; name="uploadfile"; filename="logfile_20210420.zip"', "logfile_20210420.zip"),
+        ("attachment; filename*=UTF-8''S%C3%A4ule.zip", "Säule.zip"),
+        ('attachment; filename="..\\\\..\\\\x/y.zip"', "y.zip"),
+        ("attachment", "link.zip"),
+        (";;=", "link.zip"),
+    ],
+)
+async def test_the_name_in_a_content_disposition_is_kept(tmp_path: Path, said: str, name: str):
+    """OCPP 2.0.1 N01.FR.19: mandatory in a POST."""
+    async with doorstep(tmp_path) as box, httpx.AsyncClient() as client:
+        slot = await slot_of(box)
+        headers = {"Content-Disposition": said, "Content-Type": "application/octet-stream"}
+        answer = await client.post(box.url(f"/up/{slot.token}/link.zip"), content=DATA, headers=headers)
+        assert answer.status_code == 200
+        slot, data = kept(box)
+        assert (data, slot.sent_name, slot.disposition, slot.field) == (DATA, name, said, "")
+
+
 async def test_post_of_a_raw_body_in_chunks(tmp_path: Path):
     async def pieces():
         for start in range(0, len(DATA), 7000):

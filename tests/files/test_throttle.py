@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+from collections import Counter
 
 import pytest
 
 from edgegw.files.throttle import BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, Bucket, Throttle, block_bytes
+from edgegw.runtime.tasks import Tasks
 from tests.files.rig import Clock
 
 
@@ -48,6 +51,48 @@ async def test_the_sum_of_all_transfers_keeps_the_rate():
     for _ in range(20):
         await throttle.take(1000)
     assert clock.now - clock.began == pytest.approx((20_000 - 2500) / 10_000)
+
+
+async def test_fault_79_transfers_take_turns_and_nobody_starves():
+    """Who joins a full house moves as much as the others from then on, whatever his blocks are."""
+    now, sleepers = 0.0, list[tuple[float, int, asyncio.Event]]()
+    moved: Counter[str] = Counter()
+
+    async def sleep(wait_s: float) -> None:
+        woken = asyncio.Event()
+        heapq.heappush(sleepers, (now + wait_s, id(woken), woken))
+        await woken.wait()
+
+    throttle = Throttle(1_000_000, lambda: now, sleep)
+
+    async def transfer(name: str, share: int) -> None:
+        while True:
+            await throttle.take(throttle.block_bytes // share)
+            moved[name] += throttle.block_bytes // share
+
+    async def pass_s(seconds: float) -> None:
+        nonlocal now
+        until = now + seconds
+        while sleepers and sleepers[0][0] <= until:
+            now, _, woken = heapq.heappop(sleepers)
+            woken.set()
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    tasks = Tasks()
+    for n in range(40):
+        tasks.spawn(transfer(f"CP-{n}", 1), "transfer")
+    await asyncio.sleep(0)
+    await pass_s(60)
+    moved.clear()
+    tasks.spawn(transfer("late", 2), "transfer")
+    await asyncio.sleep(0)
+    await pass_s(60)
+    await tasks.cancel()
+    assert sum(moved.values()) == pytest.approx(60_000_000, rel=0.02)
+    most, least = max(moved.values()), min(moved[f"CP-{n}"] for n in range(40))
+    assert most - least <= throttle.block_bytes
+    assert moved["late"] == pytest.approx(most / 2, rel=0.1)
 
 
 async def test_who_is_cancelled_while_waiting_has_used_nothing():

@@ -15,6 +15,7 @@ from edgegw.files.receiving import UploadRefused
 from edgegw.files.upload_index import NAME_CHARACTERS_MAX, UploadSlot, shown_name
 from edgegw.files.uploads import UploadsFull, UploadStore
 from tests.files.doorstep import NOW, open_uploads
+from tests.files.rig import BoardClock
 
 URL = "ftp://ops:geheim@logs.example.com/in/"
 
@@ -341,6 +342,71 @@ async def test_the_disk_is_not_filled_to_the_brim(tmp_path: Path):
         await put(store, slot.token, b"data")
     assert refusal.value.kind == "no_room"
     assert files_in(tmp_path) == []
+    await store.close()
+
+
+# --- a clock that is set ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_setting_the_clock_costs_no_upload(tmp_path: Path, restart: bool):
+    clock = BoardClock()
+    about = {"wall": clock, "trusted": clock.trusted}
+    store = await open_uploads(tmp_path, **about)
+    kept = await store.open_slot("kept", "CP-1", expires_at=clock.now + 3600)
+    await put(store, kept.token, b"data")
+    await store.hand_over("kept")
+    wanted = await store.open_slot("wanted", "CP-2", expires_at=clock.now + 3600, remote_url="http://x/")
+    clock.now += 10 * 3600  # nobody can say whether it was that long
+    await store.sweep()
+    assert store.slot_of(wanted.token) is not None
+    clock.now -= 10 * 3600
+    if restart:
+        await store.close()
+        clock.set(NOW)
+        store = await open_uploads(tmp_path, **about)
+    clock.set(NOW)
+    await store.sweep()
+    assert set(store.slots) == {"kept", "wanted"}
+    assert await put(store, wanted.token, b"data")
+    assert store.slots["wanted"].expires_at == NOW + 3600
+    clock.now += 3601
+    assert store.slot_of(wanted.token) is None, "from now on time counts"
+    clock.now += 31 * 86_400
+    await store.sweep()
+    assert not store.slots
+    await store.close()
+
+
+async def test_a_file_is_not_given_up_because_the_clock_was_set(tmp_path: Path):
+    clock = BoardClock()
+    store = await open_uploads(tmp_path, wall=clock, trusted=clock.trusted)
+    slot = await store.open_slot("o1", "CP-1", expires_at=clock.now + 3600, remote_url="http://x/")
+    await put(store, slot.token, b"data")
+    await store.hand_over("o1")
+    clock.now += 86_400
+    assert store.forwarded_for_s("o1") == 0.0
+    clock.set(NOW)
+    assert store.forwarded_for_s("o1") == 0.0
+    clock.now += 7.0
+    assert store.forwarded_for_s("o1") == 7.0
+    assert store.forwarded_for_s("unknown") == 0.0
+    await store.close()
+
+
+async def test_a_clock_that_is_lost_again_moves_only_what_it_stamped(tmp_path: Path):
+    clock = BoardClock(NOW, is_set=True)
+    store = await open_uploads(tmp_path, wall=clock, trusted=clock.trusted)
+    slot = await store.open_slot("o1", "CP-1", expires_at=NOW + 3600)
+    clock.now, clock.is_set = 5000.0, False  # a power cut, and no NTP yet
+    await put(store, slot.token, b"data")
+    assert store.slots["o1"].undated == ("received_at",)
+    clock.set(NOW)
+    clock.now += 600
+    await store.sweep()
+    found = store.slots["o1"]
+    assert (found.created_at, found.expires_at, found.received_at) == (NOW, NOW + 3600, NOW + 600)
+    assert found.undated == ()
     await store.close()
 
 

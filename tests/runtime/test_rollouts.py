@@ -12,8 +12,9 @@ from edgegw.core.records import Document, SaveDocument, StoreOp
 from edgegw.core.rollout_state import Member, Rollout, Stage
 from edgegw.errors import StoreFull
 from edgegw.runtime import rollouts as module
-from edgegw.runtime.rollouts import ENDED_KEPT_MAX, OPEN_MAX, Rollouts
+from edgegw.runtime.rollouts import ENDED_KEPT_MAX, OPEN_MAX, NotForThisCharger, Rollouts
 from tests.control.file_house import FilesHouse
+from tests.control.house import Wire
 from tests.links.house import eventually
 
 DEADLINE_S = 10.0
@@ -35,6 +36,7 @@ class Links:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.none_for = ""
         self.go = asyncio.Event()
 
     def signed(self, sha256: str) -> tuple[str, str]:
@@ -43,6 +45,8 @@ class Links:
     async def link(self, identity: str, sha256: str, order: str) -> str:
         self.asked.append(order)
         await asyncio.wait_for(self.go.wait(), DEADLINE_S)
+        if identity == self.none_for:
+            raise NotForThisCharger("it knows none of http, https")
         return "http://192.0.2.1/fw/token/fw.bin"
 
 
@@ -68,18 +72,48 @@ async def running(house: FilesHouse, links: Links, desk: Desk) -> Rollouts:
     return rollouts
 
 
-async def test_nothing_goes_out_before_it_is_on_disk(house: FilesHouse):
+async def says_nothing_before(charger: Wire) -> None:
+    charger.calls("Heartbeat", {})
+    assert (await charger.hears())[0] == 3  # and no UpdateFirmware before it
+
+
+async def is_sent(rollouts: Rollouts, identity: str = "CP-1") -> None:
+    """Written down, or about to be."""
+    await eventually(lambda: rollouts.known["1"].chargers[identity].stage is Stage.SENT)
+
+
+async def test_nothing_goes_out_before_there_is_a_link_and_it_is_on_disk(house: FilesHouse):
     charger = await house.idles("CP-1")
     links, desk = Links(), Desk()
-    links.go.set()
     rollouts = await running(house, links, desk)
     begun = rollouts.begin(DRAFT)
-    assert begun.chargers["CP-1"].stage is Stage.SENT
-    await asyncio.sleep(0)
-    assert links.asked == []
+    assert begun.chargers["CP-1"] == Member()
+    desk.answers()
+    await eventually(lambda: links.asked == ["rollout-1-0"])
+    assert (rollouts.known["1"].chargers["CP-1"], desk.waiting) == (Member(), [])
+    links.go.set()
+    await is_sent(rollouts)
+    house.cloud.goes_down()  # the box answers itself
+    await says_nothing_before(charger)
     desk.answers()
     await house.gets_update(charger)
-    assert links.asked == ["rollout-1-0"]
+    await rollouts.stop()
+
+
+async def test_a_charger_without_a_link_is_skipped_and_the_next_one_gets_its_place(house: FilesHouse):
+    first, second = await house.idles("CP-1"), await house.idles("CP-2")
+    links, desk = Links(), Desk()
+    links.none_for = "CP-1"
+    links.go.set()
+    rollouts = await running(house, links, desk)
+    rollouts.begin(DRAFT)
+    await is_sent(rollouts, "CP-2")
+    skipped = rollouts.known["1"].chargers["CP-1"]
+    assert skipped == Member(stage=Stage.SKIPPED, why="it knows none of http, https")
+    assert (rollouts.known["1"].failures, rollouts.known["1"].paused) == (0, False)
+    desk.answers()
+    await house.gets_update(second)
+    assert first.open
     await rollouts.stop()
 
 
@@ -89,10 +123,12 @@ async def test_what_could_not_be_kept_is_not_sent_and_counts_as_down_until_it_is
     links.go.set()
     rollouts = await running(house, links, desk)
     rollouts.begin(DRAFT)
+    await is_sent(rollouts)
     desk.answers(StoreFull("no space left"))
-    assert links.asked == []
-    assert rollouts.known["1"].down == 1
+    member = rollouts.known["1"].chargers["CP-1"]
+    assert (member.down, member.unsure) == (True, True)
     rollouts.step()
+    await eventually(lambda: not rollouts.known["1"].chargers["CP-1"].unsure)
     desk.answers()
     await house.gets_update(charger)
     assert rollouts.known["1"].count(Stage.SENT) == 1
@@ -109,11 +145,26 @@ async def test_a_charger_that_becomes_busy_while_its_link_is_made_is_left_alone(
     house.cloud.goes_down()
     await house.starts(charger)
     links.go.set()
+    await eventually(lambda: not rollouts.known["1"].linking)
+    assert rollouts.known["1"].chargers["CP-1"] == Member()
+    assert rollouts.holds(rollouts.known["1"], "CP-1") == "a transaction is running"
+    await says_nothing_before(charger)
+    await rollouts.stop()
+
+
+async def test_a_charger_that_becomes_busy_while_it_is_written_down_is_left_alone(house: FilesHouse):
+    charger = await house.idles("CP-1")
+    links, desk = Links(), Desk()
+    links.go.set()
+    rollouts = await running(house, links, desk)
+    rollouts.begin(DRAFT)
+    await is_sent(rollouts)
+    house.cloud.goes_down()
+    await house.starts(charger)
+    desk.answers()
     await eventually(lambda: rollouts.known["1"].chargers["CP-1"] == Member())
     assert rollouts.known["1"].down == 0
-    assert rollouts.holds(rollouts.known["1"], "CP-1") == "a transaction is running"
-    charger.calls("Heartbeat", {})
-    assert (await charger.hears())[0] == 3  # and no UpdateFirmware before it
+    await says_nothing_before(charger)
     await rollouts.stop()
 
 
@@ -126,7 +177,8 @@ async def test_a_rollout_that_is_paused_while_a_link_is_made_sends_nothing(house
     await eventually(lambda: bool(links.asked))
     rollouts.pause("1")
     links.go.set()
-    await eventually(lambda: rollouts.known["1"].count(Stage.WAITING) == 1)
+    await eventually(lambda: not rollouts.known["1"].linking)
+    assert rollouts.known["1"].count(Stage.WAITING) == 1
     await rollouts.stop()
 
 
@@ -147,7 +199,7 @@ async def test_a_bug_in_one_rollout_stops_no_other(house: FilesHouse, monkeypatc
     rollouts.begin(rules.replace(DRAFT, at_once=2), ("CP-2",))
     assert rollouts.failures == 1
     assert "bug in rollout 1" in caplog.text
-    assert rollouts.known["2"].count(Stage.SENT) == 1
+    assert rollouts.known["2"].linking == {"CP-2"}
     await rollouts.stop()
 
 
@@ -157,7 +209,7 @@ async def test_two_rollouts_share_what_may_be_down(house: FilesHouse):
     rollouts = await running(house, Links(), Desk())
     rollouts.begin(DRAFT, ("CP-1",))
     second = rollouts.begin(DRAFT, ("CP-2",))
-    assert (second.id, second.down) == ("2", 0)
+    assert (second.id, second.linking) == ("2", frozenset())
     await rollouts.stop()
 
 

@@ -1,0 +1,46 @@
+"""What fetching and sending by FTP share: a client that dials one checked address, and errors in words."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+import aioftp
+
+from edgegw.files.source import socket_words
+
+ANONYMOUS: Final = ("anonymous", "edgegw@")
+# The library's answers to nonsense from a server, and uvloop's to a connection that is closed already.
+GARBLED: Final = (EOFError, ValueError, IndexError, AttributeError, asyncio.LimitOverrunError, RuntimeError)
+FAILURES: Final = (OSError, aioftp.AIOFTPException, *GARBLED)
+
+# It writes user names and paths at DEBUG.
+logging.getLogger("aioftp.client").setLevel(logging.WARNING)
+
+
+class PinnedClient(aioftp.Client):
+    """Opens every connection to one address, and closes what the library leaves open after an error."""
+
+    def __init__(self, address: str, *, connect_timeout_s: float, stall_timeout_s: float) -> None:
+        super().__init__(socket_timeout=stall_timeout_s, connection_timeout=connect_timeout_s)
+        self._address = address
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def _open_connection(
+        self, host: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async with asyncio.timeout(self.connection_timeout):
+            reader, writer = await asyncio.open_connection(self._address, port)
+        self._writers.append(writer)
+        return reader, writer
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+def words(error: BaseException) -> str:
+    if isinstance(error, aioftp.StatusCodeError):
+        return f"answers {str(error.received_codes[-1])[:3]}"
+    return socket_words(error) if isinstance(error, OSError) else "an answer that cannot be read"
