@@ -114,7 +114,7 @@ def _charger_connected(state: ChargerState, event: ChargerConnected, now: Instan
     if not state.outbox.has_transactions:  # a stored message may need its pair after any outage
         effects += state.transactions.forget_old_pairs(now)
     effects += downlink.advance(state, now) + uplink.advance(state, now)
-    effects += firmware.on_connected(state) + diagnostics.on_connected(state, now)
+    effects += firmware.on_connected(state, now) + diagnostics.on_connected(state, now)
     return effects + steering.on_connected(state, now) if state.power.balanced else effects
 
 

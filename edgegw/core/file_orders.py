@@ -117,6 +117,7 @@ class FileOrders:
         "fetched",
         "firmware",
         "firmware_answer_by",
+        "offer_at",
         "offer_due",
         "opened",
         "previous",
@@ -131,6 +132,7 @@ class FileOrders:
         self.firmware_answer_by = NEVER  # mono: then the cloud is answered although the file is not here
         self.previous: FirmwareOrder | None = None  # at the charger, while a newer one is fetched
         self.offer_due = False  # the newest waits for the charger's first word on this connection
+        self.offer_at = NEVER  # mono: a charger that has said nothing until then has nothing to say first
         self.fetched: FirmwareFetched | None = None  # waits for what the charger says of its protocols
         self.opened: UploadOpened | None = None  # so does this
         self.uploads: dict[str, UploadOrder] = {}
@@ -141,7 +143,7 @@ class FileOrders:
         self.asking_protocols = False
 
     def wake_at(self) -> float:
-        return min(self.firmware_answer_by, self.upload_answer_by)
+        return min(self.firmware_answer_by, self.upload_answer_by, self.offer_at)
 
     def recover(self, document: Document) -> None:
         """Whoever waited for an answer is gone with the process; what was only live is void."""

@@ -30,6 +30,7 @@ from edgegw.wire.frames import Call, CallError, CallResult, parse
 
 ACTIONS = frozenset({"UpdateFirmware", "SignedUpdateFirmware"})
 ANSWER_SOON_S = 1.0  # plain 1.6: `{}` says nothing, so the cloud need not wait for it
+OFFER_AFTER_S = 10.0  # from connect or boot: a charger that has to boot has done it by then
 LOCAL_TRIES_MAX = 4  # of one order, each a DownloadFailed that was our own doing
 FAILED_LOCAL_S = 86_400.0  # so long a charger that could not use the local link gets the original at once
 
@@ -108,8 +109,16 @@ def on_fetched(state: ChargerState, event: FirmwareFetched, now: Instant) -> lis
 
 def on_heard(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
     """The charger's first word on this connection, its boot aside: now it may be told (OCPP 1.6 4.2)."""
+    if call.action == "BootNotification":
+        state.files.offer_at = now.mono + OFFER_AFTER_S
+        return []
+    return _offer_now(state, now)
+
+
+def _offer_now(state: ChargerState, now: Instant) -> list[Effect]:
     order = state.files.firmware
-    if call.action == "BootNotification" or state.cloud_says_wait:
+    state.files.offer_at = NEVER
+    if state.cloud_says_wait or not state.charger_up:
         return []
     state.files.offer_due = False
     if order is None or order.stage is not Stage.FETCHING:
@@ -263,7 +272,9 @@ def mask(state: ChargerState, purpose: str, frame: CallResult | CallError, data:
 
 
 def on_deadline(state: ChargerState, now: Instant) -> list[Effect]:
-    """The cloud has waited long enough."""
+    """The cloud has waited long enough, or the charger has been quiet for long enough."""
+    if state.files.offer_at <= now.mono:
+        return _offer_now(state, now)
     if state.files.firmware_answer_by > now.mono:
         return []
     state.files.firmware_answer_by = NEVER
@@ -317,8 +328,8 @@ def on_lost(state: ChargerState, sent: str) -> list[Effect]:
     return keep(state, replace(order, stage=Stage.ORIGINAL if order.original else Stage.LOCAL))
 
 
-def on_connected(state: ChargerState) -> list[Effect]:
-    """What the charger has not heard of yet waits for its first word."""
+def on_connected(state: ChargerState, now: Instant) -> list[Effect]:
+    """What the charger has not heard of yet waits for its first word, or for a moment of silence."""
     files = state.files
     files.asked_protocols = files.asking_protocols = False
     files.triggered.clear()
@@ -326,4 +337,5 @@ def on_connected(state: ChargerState) -> list[Effect]:
     if order is not None and order.runs and order.version != state.version.value:
         return end(state, order, "Refused", f"the charger speaks {state.version.value} now")
     files.offer_due = order is not None and not order.by_site and order.stage is Stage.FETCHING
+    files.offer_at = now.mono + OFFER_AFTER_S if files.offer_due else NEVER
     return []

@@ -40,8 +40,8 @@ from edgegw.files.web_client import CheckedAddresses, authorization, words
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 TRY_AGAIN: Final = frozenset({408, 425, 429})  # the only 4xx that waiting can change
-BUFFER_BYTES: Final = 1024 * 1024  # held for a slow disk or a rate; at twice this reading stops
-TAIL_BYTES: Final = 4 * 1024 * 1024  # more than that can be lost
+BUFFER_BYTES: Final = 64 * 1024  # at twice this reading stops; a connection that breaks takes it along
+TAIL_BYTES: Final = 1024 * 1024  # more than can be lost with it: twice the above and one read of uvloop
 _WEB = frozenset({"http", "https"})
 
 

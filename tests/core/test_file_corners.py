@@ -129,6 +129,21 @@ def test_a_charger_that_answers_the_box_too_late_is_not_said_to_have_failed():
     assert [frame[3]["status"] for frame in told.cloud.frames] == ["Downloading"]
 
 
+def test_a_charger_that_reconnects_and_has_nothing_to_say_hears_of_it_in_a_moment():
+    told = file_story(V201)
+    told.cloud.sends(*update(V201), id="c-1")
+    told.after(6)
+    told.charger.leaves()
+    told.charger.connects()
+    told.cloud.comes_back()
+    told.forget()
+    told.after(9)
+    assert not told.asked
+    told.after(2)
+    told.fetched()
+    assert told.charger.actions == ["UpdateFirmware"]
+
+
 def test_the_box_waits_while_the_cloud_says_pending():
     told = file_story(V201)
     told.cloud.sends(*update(V201), id="c-1")
@@ -140,6 +155,7 @@ def test_the_box_waits_while_the_cloud_says_pending():
     told.cloud.answers({"status": "Pending", "currentTime": "2026-11-29T19:00:00Z", "interval": 60})
     told.forget()
     told.charger.sends("StatusNotification", {})
+    told.after(60)
     assert not told.asked
     assert not told.charger.actions
 

@@ -22,7 +22,7 @@ def _answers_again(monkeypatch):
 
 
 def _forgets_when_it_is_cut(monkeypatch):
-    def forget(state):
+    def forget(state, now):
         state.files.firmware = None
         return []
 

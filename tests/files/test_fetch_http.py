@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.files import source_http
 from edgegw.files.fetch import FetchFailed
 from edgegw.files.source import WINDOW_BYTES_MIN, FetchSettings
 from edgegw.files.throttle import BURST_S, Throttle
@@ -528,11 +527,8 @@ async def test_a_certificate_nobody_trusts_is_refused_and_one_of_the_ca_file_is_
             assert (await here.fetcher.fetch(origin.url())).sha256 == SHA256
 
 
-async def test_what_is_lost_when_an_origin_ends_a_tls_connection_is_fetched_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+async def test_what_is_lost_when_an_origin_ends_a_tls_connection_is_fetched_again(tmp_path: Path):
     """nginx that hangs up behind the last byte, faster than the box reads; see source_http."""
-    monkeypatch.setattr(source_http, "BUFFER_BYTES", 64 * 1024)
     async with Nginx(tmp_path / "origin", settings="keepalive_timeout 0;") as origin:
         (origin.files / "fw.bin").write_bytes(FIRMWARE[:300_000])
         async with box(tmp_path / "a", ca_file=origin.authority) as here:
