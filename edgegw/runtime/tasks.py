@@ -13,6 +13,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+CANCEL_AGAIN_S = 0.5
+
 
 class Tasks:
     """The running tasks of one owner; `cancel` ends them all."""
@@ -32,6 +34,8 @@ class Tasks:
             log.error("task %s failed", task.get_name(), exc_info=task.exception())
 
     async def cancel(self) -> None:
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        """End them all. A cancellation that a library swallowed on its way is said again."""
+        while self._running:
+            for task in self._running:
+                task.cancel()
+            await asyncio.wait(tuple(self._running), timeout=CANCEL_AGAIN_S)
