@@ -48,7 +48,7 @@ demo: setup ## a parking site in a box: eight chargers, a cloud that fails and c
 	@.venv/bin/edgegw demo
 
 bench: setup $(INTEROP) ## the benchmark table of BENCHMARKS.md (takes minutes)
-	@sh tests/system_packages.sh bench haproxy=haproxy
+	@sh tests/system_packages.sh bench haproxy=haproxy nginx=nginx
 	@.venv/bin/python -m tests.benchmarks
 
 simulate: setup ## the seeded fault simulation: make simulate SEEDS=5000

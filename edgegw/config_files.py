@@ -27,6 +27,7 @@ from edgegw.config_values import (
 
 MIB, GIB = 1024**2, 1024**3
 DAY_S = 86_400.0
+FETCH_RATE_MIN = 10_000  # bytes per second: three downloads share it, and one below 1 kB/s is given up
 
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?", re.ASCII)
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})", re.ASCII)
@@ -131,6 +132,12 @@ class Files(Table):
         if self.ftp_listen is not None and self.ftp_listen.host in _WILDCARDS and not self.ftp_public_host:
             text = 'is required with an ftp_listen of every address, such as ftp_public_host = "10.0.0.5"'
             raise about("ftp_public_host", text)
+        return self
+
+    @model_validator(mode="after")
+    def _rate_is_one(self) -> Files:
+        if 0 < self.fetch_rate_per_s < FETCH_RATE_MIN:
+            raise about("fetch_rate", 'must be "0 B" (no limit) or at least "10 kB": slower is no download')
         return self
 
     @model_validator(mode="after")

@@ -52,6 +52,7 @@ def test_without_the_table_there_are_no_files():
         ('uploads_per_charger = "8 GiB"', "must not be larger than uploads_per_charger"),
         ('tls_key = "no-such-file"', "cannot be read"),
         ('cache_bytes = "1 GiB"', "unknown key"),
+        ('fetch_rate = "9 kB"', 'at least "10 kB"'),
         ("downloads = 0", "must be at least 1"),
     ],
 )

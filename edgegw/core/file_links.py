@@ -28,7 +28,8 @@ def choose(state: ChargerState, urls: Iterable[str], original: str) -> str | Non
     """The link for this charger, or None when none of them is for it."""
     by_scheme = {url.partition(":")[0]: url for url in urls if len(url) <= LOCATION_MAX[state.version]}
     wanted = original.partition(":")[0].casefold()
-    known = quirks_of(state).file_protocols or state.profile.file_protocols
+    quirks = quirks_of(state)
+    known = quirks.file_protocols or state.profile.file_protocols
     if known:
         usable = [protocol.casefold() for protocol in known]
         order = [wanted, "https", "http", "ftp"]
@@ -46,7 +47,8 @@ def ask_protocols(state: ChargerState, now: Instant) -> list[Effect]:
     files = state.files
     if files.asked_protocols or state.profile.file_protocols or not state.charger_up:
         return []
-    if quirks_of(state).file_protocols or not quirks_of(state).reads_configuration:
+    quirks = quirks_of(state)
+    if quirks.file_protocols or not quirks.reads_configuration:
         return []
     files.asked_protocols = files.asking_protocols = True
     if not state.version.is_2x:

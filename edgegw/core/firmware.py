@@ -58,7 +58,8 @@ def on_cloud_call(state: ChargerState, call: Call, now: Instant, *, signed: bool
         at=now.wall,
     )
     effects = _make_place(state, held)
-    if signed or order.failed_local or not file_links.quirks_of(state).local_firmware:
+    quirks = file_links.quirks_of(state)
+    if signed or order.failed_local or not quirks.local_firmware:
         return effects + send(state, replace(order, original=True, relayed=True), call, call.raw, now)
     state.files.firmware_answer_by = now.mono + _patience_s(state, call)
     return [*effects, *keep(state, order), *file_links.ask_protocols(state, now), fetch(state, order, now)]

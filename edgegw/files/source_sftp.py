@@ -48,7 +48,7 @@ class SftpSource:
         """See `Source.open`."""
         known_hosts = self._settings.known_hosts
         if known_hosts is None:
-            raise FetchFailed("forbidden", "sftp needs a known_hosts file; name one in the configuration")
+            raise FetchFailed("refused", "sftp needs a known_hosts file: name one in [files]")
         path = file_path(location)
         async with AsyncExitStack() as stack:
             sftp = await self._log_in(stack, location, known_hosts)

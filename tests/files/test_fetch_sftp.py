@@ -122,7 +122,7 @@ async def test_a_file_is_fetched_and_no_log_names_the_user(tmp_path: Path, caplo
 async def test_without_known_hosts_nothing_is_fetched(tmp_path: Path):
     async with sftp_origin(tmp_path / "site") as origin, box(tmp_path / "cache") as here:
         failed = await refusal(here, origin.url())
-        assert (failed.kind, "known_hosts" in failed.text) == ("forbidden", True)
+        assert (failed.kind, "known_hosts" in failed.text) == ("refused", True)
 
 
 async def test_a_server_with_another_key_is_refused_before_it_hears_the_password(tmp_path: Path):
