@@ -35,8 +35,6 @@ from tests.servers.openssh import OpenSsh
 from tests.servers.shared import Server
 from tests.servers.vsftpd import Vsftpd
 
-pytest.importorskip("edgegw.app_files")  # until the gateway has its file service
-
 CHARGERS = 100
 BOTH = (V16, V201)
 
