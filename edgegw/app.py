@@ -21,6 +21,7 @@ import uvloop
 from edgegw import __version__, app_power, logs
 from edgegw.config import SiteConfig
 from edgegw.core.authorization import TokenPolicy
+from edgegw.core.effects import Noticed
 from edgegw.core.files import NO_FILES, FilesPolicy
 from edgegw.core.load_control import LoadControl
 from edgegw.core.records import Recovery
@@ -173,7 +174,13 @@ class App:
             return
         from edgegw import app_files
 
-        self._house = await app_files.open_house(self.config.files, self.gateway)
+        try:
+            self._house = await app_files.open_house(self.config.files, self.gateway)
+        except app_files.FilesUnusable as fault:
+            # Charging goes first: without the service everything about files is relayed.
+            self.gateway.site.files = NO_FILES
+            self.gateway.note(Noticed("files_unusable", f"{fault}; firmware and logs are relayed untouched"))
+            return
         self._files = app_files.rooms_of(self.config, self._house, self.gateway, recovery)
         if self.config.publishing is None or self._client is None:
             return

@@ -12,6 +12,7 @@ from edgegw.control.file_house import FileRooms
 from edgegw.core import file_links
 from edgegw.core.files import FilesOpened
 from edgegw.core.records import Recovery
+from edgegw.errors import EdgegwError
 from edgegw.files.doors import DoorSettings
 from edgegw.files.forwarding import ForwardSettings
 from edgegw.files.house import FileHouse, HouseSettings
@@ -21,6 +22,11 @@ from edgegw.runtime import clock
 from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.log_orders import LogOrders
 from edgegw.runtime.rollouts import Rollouts
+
+
+class FilesUnusable(EdgegwError):
+    """What is in the folder of [files], or its disk, does not let the file service start."""
+
 
 UNKNOWN_ORIGINAL = "http:"  # a charger that never said what it knows is taken to know http
 
@@ -67,7 +73,10 @@ async def open_house(files: Files, gateway: Gateway) -> FileHouse:
     def online() -> bool:
         return not gateway.cloud.exists or not gateway.cloud.is_away()
 
-    house = await FileHouse.open(settings_from(files), gateway.tell, choose, clock.now, online)
+    try:
+        house = await FileHouse.open(settings_from(files), gateway.tell, choose, clock.now, online)
+    except (EdgegwError, OSError, RecursionError) as fault:
+        raise FilesUnusable(f"[files] {files.directory} cannot be used: {fault}") from fault
     try:
         await house.start(_tls(files))
     except BaseException:

@@ -82,7 +82,8 @@ class Fetcher:
         return outcome
 
     def _not_used(self, refused: AddressRefused) -> FetchFailed:
-        return FetchFailed("unreachable" if self._guard.lets_pass(refused) else "forbidden", refused.text)
+        # "refused": for good, the charger may have it as it is; trying again would change nothing.
+        return FetchFailed("refused" if self._guard.lets_pass(refused) else "forbidden", refused.text)
 
     async def close(self) -> None:
         """Stop; parts stay and are continued by the next fetch, also after a restart."""

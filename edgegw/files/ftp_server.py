@@ -36,6 +36,7 @@ from edgegw.runtime.tasks import Tasks
 log = logging.getLogger(__name__)
 
 LINE_BYTES_MAX: Final = 2048
+ANSWERS_MAX: Final = 100  # that one session has not read yet
 STREAM_LIMIT_BYTES: Final = 64 * 1024
 FEATURES: Final = ("EPSV", "MDTM", "PASV", "REST STREAM", "SIZE", "TVFS", "UTF8")
 
@@ -115,6 +116,8 @@ class _Door(aioftp.Server):
         )
         self._transfers = transfers
         self._tasks = tasks
+        self._opening: set[tuple[str, int]] = set()
+        self._answers: dict[StreamIO, asyncio.Queue[Any]] = {}
         self.commands_mapping = {
             **{"user": self.user, "pass": self.pass_, "quit": self.quit, "syst": self.syst},
             **{"pasv": self._in(self.pasv), "epsv": self._in(self.epsv), "rest": self._in(self.rest)},
@@ -237,9 +240,14 @@ class _Door(aioftp.Server):
         text = line.decode("utf-8", "replace").rstrip("\r\n")
         if not line or len(line) > LINE_BYTES_MAX:
             return False
+        answers = self._answers.get(stream)
+        if answers is not None and answers.qsize() > ANSWERS_MAX:
+            return False  # it asks and does not read
         if not text.isprintable():
             return "", ""
         command, _, rest = text.lstrip().partition(" ")
+        if command.lower() == "rest" and not rest.strip().isascii():
+            return "rest", "none"  # "²" is a digit to the library, and no number
         return command.lower(), rest.strip()
 
     async def write_line(self, stream: StreamIO, line: str) -> None:
@@ -249,14 +257,18 @@ class _Door(aioftp.Server):
 
     async def response_writer(self, stream: StreamIO, response_queue: asyncio.Queue[Any]) -> None:
         """Answers in order. Whoever is gone gets none, and nobody waits for the queue in vain."""
-        while True:
-            answer = await response_queue.get()
-            try:
-                await self.write_response(stream, *answer)
-            except OSError as error:
-                log.debug("an FTP peer is gone: %s", error)
-            finally:
-                response_queue.task_done()
+        self._answers[stream] = response_queue
+        try:
+            while True:
+                answer = await response_queue.get()
+                try:
+                    await self.write_response(stream, *answer)
+                except OSError as error:
+                    log.debug("an FTP peer is gone: %s", error)
+                finally:
+                    response_queue.task_done()
+        finally:
+            del self._answers[stream]
 
     async def _start_passive_server(
         self,
@@ -271,7 +283,15 @@ class _Door(aioftp.Server):
             log.warning("a data connection from %s, the session is from %s", host, connection.client_host)
             writer.transport.abort()
 
-        return await super()._start_passive_server(connection, same_peer)
+        # Commands are tasks: several PASV at once would each take a port, and only the last gives it back.
+        key = (connection.client_host, connection.client_port)
+        if key in self._opening or connection.future.passive_server.done():
+            raise aioftp.errors.NoAvailablePort
+        self._opening.add(key)
+        try:
+            return await super()._start_passive_server(connection, same_peer)
+        finally:
+            self._opening.discard(key)
 
 
 def _place(connection: Connection) -> Place:

@@ -155,7 +155,10 @@ def _named(disposition: str) -> str:
     """The file name in a Content-Disposition, in either of its forms (RFC 6266)."""
     message = Message()
     message["Content-Disposition"] = disposition.encode("utf-8", "replace").decode()
-    return message.get_filename("")
+    try:
+        return message.get_filename("")
+    except (TypeError, ValueError, LookupError):  # the library's answers to nonsense in it
+        return ""
 
 
 async def _first_file(request: web.BaseRequest) -> BodyPartReader:

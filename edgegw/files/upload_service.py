@@ -124,8 +124,12 @@ class UploadService:
     async def _give_up(self, news: UploadNews) -> None:
         """Nothing will come. What did come stays for the technician."""
         slot = self.store.slots.get(news.order)
-        if slot is not None and not slot.path_name:
+        if slot is None:
+            return
+        if not slot.path_name:
             await self.store.discard(news.order)
+        else:
+            await self.store.update(news.order, expires_at=self._now().wall)  # its token opens nothing more
 
     async def discard(self, order: str) -> None:
         """Somebody on site takes an upload away, also one that the cloud still waits for."""

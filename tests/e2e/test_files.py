@@ -230,3 +230,20 @@ async def target_of(scheme: str, folder: Path) -> AsyncIterator[tuple[Server, st
     async with kinds[scheme](folder) as target:
         (target.files / "logs").mkdir()
         yield target, target.url("/logs/"), {"known_hosts": target.known_hosts} if scheme == "sftp" else {}
+
+
+async def test_a_folder_that_cannot_be_used_stops_no_charging(
+    tmp_path: Path, cloud: SimCloud, gateways: Gateways
+):
+    (tmp_path / "firmware_cache" / "manifest.json").mkdir(parents=True)
+    async with Nginx(tmp_path / "origin") as origin:
+        firmware = put(origin, "/fw.bin", make_firmware("3.1"))
+        with files_table() as files:
+            gateway = await gateways(cloud.url, {"files": files})
+            async with Fleet(gateway.url, 2) as fleet:
+                await fleet.online(cloud)
+                await order_updates(cloud, fleet, origin.url("/fw.bin"))
+                await updates_ended(cloud, fleet)
+                assert {one["sha256"] for one in fleet.of("installed").values()} == {firmware.sha256}
+                assert {one["url"] for one in fleet.of("downloaded").values()} == {origin.url("/fw.bin")}
+            assert "relayed untouched" in (tmp_path / "edgegw.log").read_text()

@@ -330,3 +330,21 @@ async def test_a_file_that_is_on_its_way_is_not_replaced(tmp_path: Path):
         await box.uploads.hand_over("o1")
         assert (await client.put(url, content=b"second")).status_code == 409
         assert kept(box)[1] == b"first"
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        "attachment; filename*=utf-8''a; filename*1=b",
+        "attachment; filename*=idna''abc",
+        "attachment; filename*=undefined''abc",
+    ],
+)
+async def test_a_disposition_that_nobody_can_read_names_nothing(tmp_path: Path, disposition: str):
+    async with doorstep(tmp_path) as box:
+        slot = await slot_of(box)
+        head = (
+            f"PUT /up/{slot.token}/log.zip HTTP/1.1\nHost: b\nContent-Length: 4\nConnection: close\n"
+            f"Content-Disposition: {disposition}"
+        )
+        assert b" 201 " in (await box.ask(head, b"data")).splitlines()[0]
