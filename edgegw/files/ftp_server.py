@@ -24,6 +24,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import aioftp
 from aioftp import AbstractUserManager, Connection, StreamIO
@@ -34,6 +35,8 @@ from edgegw.files.uploads import UploadStore
 from edgegw.runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
+
+_Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 LINE_BYTES_MAX: Final = 2048
 ANSWERS_MAX: Final = 100  # that one session has not read yet
@@ -116,7 +119,7 @@ class _Door(aioftp.Server):
         )
         self._transfers = transfers
         self._tasks = tasks
-        self._opening: set[tuple[str, int]] = set()
+        self._opening: WeakKeyDictionary[StreamIO, asyncio.Lock] = WeakKeyDictionary()
         self._answers: dict[StreamIO, asyncio.Queue[Any]] = {}
         self.commands_mapping = {
             **{"user": self.user, "pass": self.pass_, "quit": self.quit, "syst": self.syst},
@@ -242,7 +245,8 @@ class _Door(aioftp.Server):
             return False
         answers = self._answers.get(stream)
         if answers is not None and answers.qsize() > ANSWERS_MAX:
-            return False  # it asks and does not read
+            stream.writer.transport.abort()  # it asks and does not read: the rest is not waited for
+            return False
         if not text.isprintable():
             return "", ""
         command, _, rest = text.lstrip().partition(" ")
@@ -265,6 +269,7 @@ class _Door(aioftp.Server):
                     await self.write_response(stream, *answer)
                 except OSError as error:
                     log.debug("an FTP peer is gone: %s", error)
+                    stream.writer.transport.abort()  # one silence is waited for, not one per answer
                 finally:
                     response_queue.task_done()
         finally:
@@ -273,7 +278,7 @@ class _Door(aioftp.Server):
     async def _start_passive_server(
         self,
         connection: Connection,
-        handler_callback: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        handler_callback: _Handler,
     ) -> asyncio.Server:
         async def same_peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             host = (writer.get_extra_info("peername") or ("",))[0]
@@ -284,14 +289,31 @@ class _Door(aioftp.Server):
             writer.transport.abort()
 
         # Commands are tasks: several PASV at once would each take a port, and only the last gives it back.
-        key = (connection.client_host, connection.client_port)
-        if key in self._opening or connection.future.passive_server.done():
+        async with self._opening.setdefault(connection.command_connection, asyncio.Lock()):
+            if connection.future.passive_server.done():
+                existing: asyncio.Server = connection.passive_server
+                return existing
+            opening = self._tasks.spawn(self._port(connection, same_peer), "ftp passive port")
+            try:
+                opened: asyncio.Server | None = await asyncio.shield(opening)
+            except asyncio.CancelledError:  # the session ended meanwhile, and knows of no port to give back
+                opening.add_done_callback(lambda ended: self._unwanted(ended, connection))
+                raise
+        if opened is None:
             raise aioftp.errors.NoAvailablePort
-        self._opening.add(key)
-        try:
-            return await super()._start_passive_server(connection, same_peer)
-        finally:
-            self._opening.discard(key)
+        return opened
+
+    async def _port(self, connection: Connection, handler: _Handler) -> asyncio.Server | None:
+        with contextlib.suppress(aioftp.errors.NoAvailablePort):
+            return await super()._start_passive_server(connection, handler)
+        return None
+
+    def _unwanted(self, opening: asyncio.Task[asyncio.Server | None], connection: Connection) -> None:
+        if opening.cancelled() or opening.exception() is not None or (server := opening.result()) is None:
+            return
+        server.close()
+        if self.available_data_ports is not None:
+            self.available_data_ports.put_nowait((0, connection.passive_server_port))
 
 
 def _place(connection: Connection) -> Place:

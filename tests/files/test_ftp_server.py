@@ -468,6 +468,53 @@ async def test_a_line_without_end_ends_the_session(tmp_path: Path, line: bytes):
             assert await talk.wire.rest()
 
 
+async def test_a_digit_that_is_no_number_is_an_error_in_the_command(tmp_path: Path):
+    async with ftp_box(tmp_path) as box, box.session() as talk:
+        assert (await talk.say("REST \u00b2")).startswith("501 ")
+        assert (await talk.say("REST 2")).startswith("350 ")
+
+
+async def test_a_storm_of_pasv_takes_one_port(tmp_path: Path):
+    """All at once, without waiting for an answer; whoever comes next still finds a port."""
+    ports = tuple(free_ports(2))
+    async with ftp_box(tmp_path, passive_ports=ports) as box, box.session() as talk:
+        await talk.wire.send(b"PASV\r\n" * 30 + b"NOOP\r\n")
+        answers = [await talk.read() for _ in range(31)]
+        assert {answer[:3] for answer in answers[:-1]} == {"227"}
+        async with box.session() as other:
+            assert await other.passive() in ports
+
+
+async def test_a_session_that_ends_while_its_port_opens_gives_it_back(tmp_path: Path):
+    ports = tuple(free_ports(2))
+    async with ftp_box(tmp_path, passive_ports=ports) as box:
+        for _ in range(10):
+            async with box.session() as talk:
+                await talk.wire.send(b"PASV\r\nQUIT\r\n")
+            await eventually(lambda: not box.server._door.connections)
+        async with box.session() as one, box.session() as two:
+            assert {await one.passive(), await two.passive()} == set(ports)
+
+
+async def test_who_asks_and_never_reads_is_sent_away(tmp_path: Path):
+    """The answers kept for one session are bounded, whatever it sends ahead."""
+    async with ftp_box(tmp_path) as box:
+        with socket.socket() as narrow:  # a small window, or the kernel takes megabytes of answers first
+            narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            narrow.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(narrow, ("127.0.0.1", box.port))
+            with pytest.raises(ConnectionError):  # noqa: PT012
+                async with asyncio.timeout(DEADLINE_S):
+                    while True:
+                        await loop.sock_sendall(
+                            narrow, (b"X" * 2000 + b"\r\n") * 20
+                        )  # the answer says it again
+        await eventually(lambda: not box.server._door.connections)
+        async with box.session() as other:
+            assert await other.passive()
+
+
 # --- connections ----------------------------------------------------------------------------------
 
 
