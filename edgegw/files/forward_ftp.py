@@ -17,7 +17,7 @@ import aioftp
 
 from edgegw.files.addresses import Location, decoded
 from edgegw.files.disk import Disk
-from edgegw.files.ftp_client import ANONYMOUS, FAILURES, PinnedClient, words
+from edgegw.files.ftp_client import ANONYMOUS, FAILURES, dialled, words
 from edgegw.files.parcel import ForwardSettings, Parcel, Unwanted
 from edgegw.files.source import Retry
 
@@ -29,7 +29,11 @@ class FtpSender:
     async def __call__(self, location: Location, addresses: list[str], parcel: Parcel) -> None:
         """See `parcel.Sender`."""
         try:
-            with closing(await self._connect(location, addresses)) as client:
+            timeouts = {
+                "connect_timeout_s": self._settings.connect_timeout_s,
+                "stall_timeout_s": self._settings.stall_timeout_s,
+            }
+            with closing(await dialled(location, addresses, **timeouts)) as client:
                 user, password = (location.username, location.password) if location.username else ANONYMOUS
                 await client.login(user, password)
                 await self._store(client, await _place(client, location, parcel.name), parcel)
@@ -40,27 +44,6 @@ class FtpSender:
             raise Retry(f"the other side answers {code}") from None
         except FAILURES as error:
             raise Retry(f"{location.host}: {words(error)}") from None
-
-    async def _connect(self, location: Location, addresses: list[str]) -> PinnedClient:
-        for address in addresses[:-1]:
-            try:
-                return await self._connect_to(location, address)
-            except FAILURES:
-                continue  # the last one's failure is the one that is told
-        return await self._connect_to(location, addresses[-1])
-
-    async def _connect_to(self, location: Location, address: str) -> PinnedClient:
-        client = PinnedClient(
-            address,
-            connect_timeout_s=self._settings.connect_timeout_s,
-            stall_timeout_s=self._settings.stall_timeout_s,
-        )
-        try:
-            await client.connect(location.host, location.port)
-        except BaseException:
-            client.close()
-            raise
-        return client
 
     async def _store(self, client: aioftp.Client, path: str, parcel: Parcel) -> None:
         stall_s = self._settings.stall_timeout_s

@@ -8,6 +8,7 @@ from typing import Final
 
 import aioftp
 
+from edgegw.files.addresses import Location
 from edgegw.files.source import socket_words
 
 ANONYMOUS: Final = ("anonymous", "edgegw@")
@@ -38,6 +39,33 @@ class PinnedClient(aioftp.Client):
     def close(self) -> None:
         for writer in self._writers:
             writer.close()
+
+
+async def dialled(
+    location: Location, addresses: list[str], *, connect_timeout_s: float, stall_timeout_s: float
+) -> PinnedClient:
+    """A client connected to the first of the checked `addresses` that answers, not logged in.
+
+    Raises one of FAILURES: that of the last address.
+    """
+    for address in addresses[:-1]:
+        try:
+            return await _dialled_at(address, location, connect_timeout_s, stall_timeout_s)
+        except FAILURES:
+            continue  # the last one's failure is the one that is told
+    return await _dialled_at(addresses[-1], location, connect_timeout_s, stall_timeout_s)
+
+
+async def _dialled_at(
+    address: str, location: Location, connect_timeout_s: float, stall_timeout_s: float
+) -> PinnedClient:
+    client = PinnedClient(address, connect_timeout_s=connect_timeout_s, stall_timeout_s=stall_timeout_s)
+    try:
+        await client.connect(location.host, location.port)
+    except BaseException:
+        client.close()
+        raise
+    return client
 
 
 def words(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from typing import NoReturn
 import aioftp
 
 from edgegw.files.addresses import Location, decoded
-from edgegw.files.ftp_client import ANONYMOUS, FAILURES, PinnedClient, words
+from edgegw.files.ftp_client import ANONYMOUS, FAILURES, PinnedClient, dialled, words
 from edgegw.files.lookup import CheckedLookup
 from edgegw.files.source import (
     FetchFailed,
@@ -57,20 +57,15 @@ class FtpSource:
             yield Opened(validators=version, start=offset, blocks=blocks)
 
     async def _connect(self, addresses: list[str], location: Location) -> PinnedClient:
-        why = "no connection"
-        for address in addresses:
-            client = PinnedClient(
-                address,
+        try:
+            return await dialled(
+                location,
+                addresses,
                 connect_timeout_s=self._settings.connect_timeout_s,
                 stall_timeout_s=self._settings.stall_timeout_s,
             )
-            try:
-                await client.connect(location.host, location.port)
-                return client
-            except FAILURES as error:
-                why = words(error)
-                client.close()
-        raise Retry(f"{location.host}: {why}")
+        except FAILURES as error:
+            raise Retry(f"{location.host}: {words(error)}") from None
 
     async def _ask(self, client: PinnedClient, path: str, location: Location) -> Validators:
         """Log in and see which version the file is of."""

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +35,7 @@ from tests.e2e.faults import (
     waiting,
 )
 from tests.e2e.gateway import GatewayProcess, Gateways
+from tests.small_disk import fill, small_disk
 
 BACKLOG = 60
 
@@ -117,21 +117,13 @@ async def test_notices_of_a_long_outage_survive_a_kill(gateways: Gateways) -> No
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("no full disk here: mounting a tmpfs needs root")
-    at = tmp_path / "store"
-    at.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(at)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"no full disk here: {done.stderr.strip()}")
-    yield at
-    subprocess.run(["umount", "--lazy", str(at)], check=True)
+def store_disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "store", 6, lazy=True) as at:  # the gateway is stopped after it
+        yield at
 
 
 async def test_fault_60_no_answer_without_a_row_when_the_disk_is_full(
-    small_disk: Path, gateways: Gateways
+    store_disk: Path, gateways: Gateways
 ) -> None:
     async with SimCloud() as cloud:
         gateway = await gateways(cloud.url)
@@ -139,7 +131,7 @@ async def test_fault_60_no_answer_without_a_row_when_the_disk_is_full(
         await one.boot()
         await cloud.cut()
         await backlog(one, 3)
-        fill(small_disk / "diagnostics")
+        fill(store_disk / "diagnostics")
         answered = 3
         with contextlib.suppress(WebSocketException, AssertionError, TimeoutError):
             while answered < 20_000:
@@ -153,7 +145,7 @@ async def test_fault_60_no_answer_without_a_row_when_the_disk_is_full(
         health = await ask(gateway, "/v1/health")
         assert health["status"] == "degraded"
         assert any("disk" in reason for reason in health["reasons"]), health["reasons"]
-        (small_disk / "diagnostics").unlink()
+        (store_disk / "diagnostics").unlink()
         again = await until(lambda: answers_again(gateway, answered))
         await cloud.restore()
         await drained(gateway)
@@ -162,12 +154,6 @@ async def test_fault_60_no_answer_without_a_row_when_the_disk_is_full(
         wanted = [f"meter-{number}" for number in range(answered)]
         assert [i for i in ids if i in wanted] == wanted, "every answered one, in order"
         assert f"meter-{answered}" in ids, "and the one that was sent again"
-
-
-def fill(junk: Path) -> None:
-    with junk.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
 
 
 async def answers_again(gateway: GatewayProcess, number: int) -> RawCharger | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from edgegw.files.fetch import FetchFailed
 from edgegw.files.manifest import CachedFile, read_contents
 from tests.files.origin import FIRMWARE, Origin
 from tests.files.rig import BoardClock, Wall, box
+from tests.small_disk import fill, small_disk
 
 KB = 1000
 
@@ -329,18 +329,8 @@ async def test_what_was_known_of_a_file_stays_known(cache: FirmwareCache, wall: 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("no full disk here: mounting a tmpfs needs root")
-    at = tmp_path / "small"
-    at.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", at], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"no full disk here: {done.stderr.strip()}")
-    yield at
-    subprocess.run(["umount", str(at)], check=True)
+    with small_disk(tmp_path / "small", 2) as at:
+        yield at
 
 
 @pytest.mark.needs_root
@@ -383,14 +373,3 @@ async def test_fault_83_a_grant_that_cannot_be_kept_is_not_given(small: Path, wa
         (small / "junk").unlink()
         grant = await here.cache.grant("c1", file.sha256, order="o1", expires_at=wall.now + 10)
         assert here.cache.grant_of(grant.token) == grant
-
-
-def fill(junk: Path) -> None:
-    handle = os.open(junk, os.O_WRONLY | os.O_CREAT)
-    try:
-        while os.write(handle, bytes(4096)):
-            pass
-    except OSError:
-        pass
-    finally:
-        os.close(handle)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edgegw.files.addresses import parse_location
 from edgegw.files.fetch import FetchFailed
+from edgegw.files.ftp_client import dialled
 from tests.files.ftp_origin import FtpOrigin
 from tests.files.origin import FIRMWARE, OTHER_FIRMWARE
 from tests.files.rig import Box, box
@@ -212,3 +214,24 @@ async def test_a_not_now_and_nonsense_are_tried_again(tmp_path: Path, command: s
         box(tmp_path, attempts=2, stall_timeout_s=0.2, connect_timeout_s=0.5) as here,
     ):
         assert (await refusal(here, origin.url())).kind == "unreachable"
+
+
+async def test_dialling_that_is_cancelled_before_the_greeting_leaves_no_connection():
+    ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    came = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.set()
+        ended.set_result(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        there = parse_location(f"ftp://box:{server.sockets[0].getsockname()[1]}/fw.bin")
+        async with asyncio.timeout(30):
+            async with asyncio.TaskGroup() as group:
+                dialling = group.create_task(
+                    dialled(there, ["127.0.0.1"], connect_timeout_s=30, stall_timeout_s=30)
+                )
+                await came.wait()
+                dialling.cancel()
+            assert await ended == b""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 
 from edgegw.core.records import Append
 from edgegw.errors import StoreFault, StoreFull
+from tests.small_disk import fill, small_disk
 from tests.store.rig import opened, row, until
 
 pytestmark = pytest.mark.needs_root
@@ -21,28 +21,8 @@ KIB = 1024
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("no full disk here: mounting a tmpfs needs root")
-    at = tmp_path / "small"
-    at.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", at], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"no full disk here: {done.stderr.strip()}")
-    yield at
-    subprocess.run(["umount", str(at)], check=True)
-
-
-def fill_up(junk: Path) -> None:
-    handle = os.open(junk, os.O_WRONLY | os.O_CREAT)
-    try:
-        while os.write(handle, bytes(4 * KIB)):
-            pass
-    except OSError as error:
-        assert error.errno == errno.ENOSPC  # noqa: PT017
-    finally:
-        os.close(handle)
+    with small_disk(tmp_path / "small", 2) as at:
+        yield at
 
 
 async def test_fault_60_billing_rows_still_go_in_when_something_else_fills_the_disk(small):
@@ -50,7 +30,7 @@ async def test_fault_60_billing_rows_still_go_in_when_something_else_fills_the_d
         stored = 0
         await it.journal.commit([Append(row(seq=stored + 1))])
         junk = small / "diagnostics"
-        fill_up(junk)
+        fill(junk)
         try:
             for stored in range(2, 5000):
                 await it.journal.commit([Append(row(seq=stored, raw=b"x" * 500))])
