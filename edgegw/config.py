@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from edgegw.config_files import Files, file_warnings
+from edgegw.config_mqtt import Mqtt, mqtt_warnings
 from edgegw.config_power import Balancing, Circuit, Connector, Meter, Schedule, check_power, time_zone
 from edgegw.config_publishing import Publishing
 from edgegw.config_text import SiteFileFault, complaint_from, parse_toml, read_text
@@ -183,6 +184,7 @@ class SiteConfig(Table):
     log: Log = Log()
     files: Files | None = None
     publishing: Publishing | None = None
+    mqtt: Mqtt | None = None
     balancing: Balancing = Balancing()
     meter: Annotated[tuple[Meter, ...], AS_TUPLE] = ()
     circuit: Annotated[tuple[Circuit, ...], AS_TUPLE] = ()
@@ -265,6 +267,8 @@ def warnings(config: SiteConfig) -> list[str]:
     found += _power_warnings(config)
     if config.files is not None:
         found += file_warnings(config.files)
+    if config.mqtt is not None:
+        found += mqtt_warnings(config.mqtt)
     if (token := config.control.token_file) is not None and token.stat().st_mode & 0o077:
         found.append(f"[control] token_file = {token} can be read by other users: run chmod 600 {token}")
     return found

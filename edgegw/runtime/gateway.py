@@ -13,7 +13,7 @@ from edgegw.core.effects import CallFinished, CallOutcome, LoadRows, Noticed
 from edgegw.core.events import CallRequested, Event, RowsLoaded, RowsReleased
 from edgegw.core.files import FileEffect, FirmwareNews, UploadNews
 from edgegw.core.load_control import LoadControl
-from edgegw.core.records import Recovery, StoreOp
+from edgegw.core.records import Recovery, SaveTransaction, StoreOp, TransactionRecord
 from edgegw.core.site import Site
 from edgegw.errors import StoreFault
 from edgegw.runtime import clock
@@ -77,6 +77,8 @@ class Gateway(SessionOwner):
         self.load: LoadLoop | None = None  # balances the site; None: nothing is balanced
         self.files: FilesPort | None = None  # firmware and diagnostics; None: they are relayed
         self.file_listeners: list[Callable[[str, FirmwareNews | UploadNews], None]] = []
+        self.notice_listeners: list[Callable[[Notice], None]] = []
+        self.transaction_listeners: list[Callable[[TransactionRecord], None]] = []
         self.stopping = False
 
     # --- start and stop --------------------------------------------------------------------------
@@ -152,10 +154,18 @@ class Gateway(SessionOwner):
     # --- what sessions ask of their owner ----------------------------------------------------------
 
     def commit(self, ops: list[StoreOp], done: Done) -> None:
+        if self.transaction_listeners:
+            self._tell_transactions(ops)
         if self._riders.take(ops):
             return  # nobody waits for these
         self._riders.flush()
         self._commit(ops, done)
+
+    def _tell_transactions(self, ops: list[StoreOp]) -> None:
+        for op in ops:
+            if type(op) is SaveTransaction:
+                for listener in self.transaction_listeners:
+                    listener(op.record)
 
     def _commit(self, ops: list[StoreOp], done: Done) -> None:
         future = self._journal.commit(ops)
@@ -206,8 +216,7 @@ class Gateway(SessionOwner):
             session.handle(event)
 
     def noticed(self, session: Session, notice: Noticed) -> None:
-        self.site.counters[notice.kind] += 1
-        self.notices.append(Notice(clock.now().wall, session.identity, notice.kind, notice.text))
+        self._tell_notice(session.identity, notice.kind, notice.text)
         log.log(logging.WARNING if notice.warning else logging.INFO, "%s", notice.text)
 
     def note(self, notice: Noticed) -> None:
@@ -217,8 +226,14 @@ class Gateway(SessionOwner):
 
     def site_noticed(self, kind: str, text: str) -> None:
         """Something about the box itself."""
+        self._tell_notice("", kind, text)
+
+    def _tell_notice(self, identity: str, kind: str, text: str) -> None:
         self.site.counters[kind] += 1
-        self.notices.append(Notice(clock.now().wall, "", kind, text))
+        notice = Notice(clock.now().wall, identity, kind, text)
+        self.notices.append(notice)
+        for listener in self.notice_listeners:
+            listener(notice)
 
     def credentials_changed(self, session: Session, password: str) -> None:
         """The cloud stops accepting the old password now (2.x A01.FR.03)."""

@@ -1,0 +1,1 @@
+"""Diagnostics for the building over MQTT, and its limits and commands back in."""
