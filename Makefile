@@ -14,9 +14,10 @@ STAMP := .venv/.ready-$(shell cat requirements-dev.lock pyproject.toml | sha256s
 NPM_STAMP := tests/interop/node_modules/.package-lock.json
 INTEROP := $(if $(wildcard tests/interop/package.json),interop)
 # The real servers of tests/servers. The wrapper is a library, so no command tells whether it is there.
-SERVERS := nginx=nginx vsftpd=vsftpd sshd=openssh-server $(if $(wildcard /usr/lib/*/libnss_wrapper.so),,=libnss-wrapper)
+SERVERS := nginx=nginx vsftpd=vsftpd sshd=openssh-server promtool=prometheus mosquitto=mosquitto \
+	mosquitto_pub=mosquitto-clients $(if $(wildcard /usr/lib/*/libnss_wrapper.so),,=libnss-wrapper)
 
-.PHONY: help setup check test interop demo bench simulate trace lock clean
+.PHONY: help setup check test interop demo bench simulate trace schemas lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -32,7 +33,7 @@ check: setup ## format, lint, types, import contracts
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-test: setup $(INTEROP) ## all tests (node, npm and the real file servers are installed for the counterparts)
+test: setup $(INTEROP) ## all tests (node, npm, the real file servers and a broker are installed for the counterparts)
 	@sh tests/system_packages.sh test $(SERVERS)
 	.venv/bin/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
 
@@ -48,7 +49,7 @@ demo: setup ## a parking site in a box: eight chargers, a cloud that fails and c
 	@.venv/bin/edgegw demo
 
 bench: setup $(INTEROP) ## the benchmark table of BENCHMARKS.md (takes minutes)
-	@sh tests/system_packages.sh bench haproxy=haproxy nginx=nginx
+	@sh tests/system_packages.sh bench haproxy=haproxy nginx=nginx mosquitto=mosquitto
 	@.venv/bin/python -m tests.benchmarks
 
 simulate: setup ## the seeded fault simulation: make simulate SEEDS=5000
@@ -57,6 +58,9 @@ simulate: setup ## the seeded fault simulation: make simulate SEEDS=5000
 
 trace: setup ## docs/trace.svg: what really flowed under the fuse in four minutes
 	@.venv/bin/python -m edgegw.sim.trace --plot docs/trace.svg
+
+schemas: setup ## docs/mqtt: the AsyncAPI document and the JSON schemas of the topic tree
+	@.venv/bin/python -m edgegw.mqtt.asyncapi docs/mqtt
 
 UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml

@@ -26,6 +26,7 @@ from edgegw.core.files import NO_FILES, FilesPolicy
 from edgegw.core.load_control import LoadControl
 from edgegw.core.records import Recovery
 from edgegw.core.site import Policy, Site
+from edgegw.errors import StoreFault
 from edgegw.links import tls
 from edgegw.links.charger_server import ChargerServer, ServerSettings
 from edgegw.links.cloud_client import CloudClient, CloudSettings
@@ -35,23 +36,29 @@ from edgegw.links.rate import DialGate, LoginLimiter
 from edgegw.links.sockets import join_host_port
 from edgegw.links.websocket import LegSettings
 from edgegw.quirks.load import load_quirks
+from edgegw.runtime.audit import AuditTrail
 from edgegw.runtime.backoff import BackoffSettings
 from edgegw.runtime.cloud_way import GatewaySettings
 from edgegw.runtime.gateway import Gateway
+from edgegw.runtime.loop_lag import LoopLag
 from edgegw.store.journal import Journal
 from edgegw.store.session import StoreAlarm
+from edgegw.store.telemetry import Telemetry
 from edgegw.wire.versions import Version
 
 if TYPE_CHECKING:
+    from edgegw.alarms.watch import AlarmWatch
     from edgegw.control.file_house import FileRooms
     from edgegw.control.server import ControlServer
     from edgegw.files.house import FileHouse
     from edgegw.meters.poller import MeterPoller
+    from edgegw.mqtt.building import Building
     from edgegw.runtime.own_station import StationRunner
 
 log = logging.getLogger("edgegw")
 
 COLLECT_AFTER = (50_000, 20, 50)  # new objects; collections of the generation before
+EVENTS_KEPT_MIN = 100  # without [mqtt] nobody takes them
 EXIT_STORE_BROKEN = 75  # EX_TEMPFAIL: the service manager should start us again
 
 
@@ -136,7 +143,14 @@ class App:
         self._pollers: list[MeterPoller] = []
         self._files: FileRooms | None = None
         self._house: FileHouse | None = None
+        self._files_trouble = ""  # why nothing is done about files
         self._station: StationRunner | None = None
+        self._recovery = Recovery()
+        self._telemetry: Telemetry | None = None
+        self._audit = AuditTrail(None)
+        self._lag = LoopLag()
+        self._alarms: AlarmWatch
+        self._building: Building | None = None
 
     async def start(self) -> None:
         config = self.config
@@ -161,12 +175,46 @@ class App:
         )
         for alarm in self._early_alarms:
             self._store_alarm(alarm)
-        recovery = await self.journal.recover()
+        await self._open_telemetry()
+        recovery = self._recovery = await self.journal.recover()
         self.gateway.recover(recovery)
         await self._open_files(recovery, turns)
         self._balance(recovery)
+        self._watch_alarms(recovery)
         self._server = ChargerServer(self.gateway, self._server_settings(), self._wheel)
         self.addresses = await self._server.start(*config.chargers.listen, tls=self._charger_tls())
+
+    async def _open_telemetry(self) -> None:
+        """The second file: what is lost with it is not billed, so nothing waits for it."""
+        config = self.config
+        kept = config.mqtt.events_kept if config.mqtt is not None else EVENTS_KEPT_MIN
+        try:
+            self._telemetry = await Telemetry.open(
+                config.store.directory,
+                events_kept=kept,
+                wall=time.time,
+                reserve_bytes=config.store.reserve_bytes,
+                on_damage=lambda text: self.gateway.note(Noticed("telemetry_damaged", text)),
+            )
+        except StoreFault as fault:
+            self.gateway.note(Noticed("telemetry_unusable", f"{fault}; orders and events are not kept"))
+        self._audit.book = self._telemetry
+
+    def _watch_alarms(self, recovery: Recovery) -> None:
+        from edgegw import app_alarms
+
+        self._lag.start()
+        self._alarms = app_alarms.watch_from(
+            self.config,
+            self.gateway,
+            self.journal,
+            recovery,
+            self._telemetry,
+            self._lag,
+            self._files,
+            self._files_trouble,
+        )
+        self._alarms.start()
 
     async def _open_files(self, recovery: Recovery, turns: DialGate | None) -> None:
         """Before the chargers' door opens: what they were told to load or send is asked for at once."""
@@ -179,7 +227,8 @@ class App:
         except app_files.FilesUnusable as fault:
             # Charging goes first: without the service everything about files is relayed.
             self.gateway.site.files = NO_FILES
-            self.gateway.note(Noticed("files_unusable", f"{fault}; firmware and logs are relayed untouched"))
+            self._files_trouble = f"{fault}; firmware and logs are relayed untouched"
+            self.gateway.note(Noticed("files_unusable", self._files_trouble))
             return
         self._files = app_files.rooms_of(self.config, self._house, self.gateway, recovery)
         if self.config.publishing is None or self._client is None:
@@ -257,8 +306,35 @@ class App:
             started_at=self.started_at,
             catalogue_folder=self.config.chargers.catalogue_directory,
             files=self._files,
+            alarms=self._alarms,
+            audit=self._audit,
+            lag=self._lag,
+            meters=lambda: (poller.status for poller in self._pollers),
+            door_is_open=lambda: self._server is not None and not self.gateway.stopping,
         )
         await self._control.start(control.socket, control.listen, control.token_file)
+
+    def start_building(self) -> None:
+        """MQTT, when the site file has it: last of all, nobody who charges waits for a broker."""
+        if self.config.mqtt is None or self._control is None:
+            return
+        from edgegw import app_mqtt
+
+        self._building = app_mqtt.building_from(
+            self.config,
+            self.config.mqtt,
+            self.gateway,
+            self._control.service,
+            self._recovery,
+            started_at=self.started_at,
+            telemetry=self._telemetry,
+            audit=self._audit,
+            alarms=self._alarms,
+            lag=self._lag,
+            files=self._house,
+        )
+        self._control.service.metrics.sources.mqtt = self._building
+        self._building.start()
 
     def _store_alarm(self, alarm: StoreAlarm) -> None:
         """The store has logged it; here it becomes a notice people can see."""
@@ -276,6 +352,8 @@ class App:
 
     async def stop(self) -> None:
         """In reverse order, within 5 s even when peers are dead."""
+        if self._building is not None:
+            await self._building.stop()
         if self._control is not None:
             await self._control.stop()
         if self._server is not None:
@@ -288,10 +366,15 @@ class App:
             await self._station.stop()
         if self._house is not None:
             await self._house.stop()
+        if hasattr(self, "_alarms"):
+            await self._alarms.stop()
+        self._lag.stop()
         if hasattr(self, "gateway"):
             await self.gateway.stop()
         if self._client is not None:
             self._client.close()
+        if self._telemetry is not None:
+            await self._telemetry.close()
         if hasattr(self, "journal"):
             await self.journal.close()
         self._verifier.close()
@@ -317,6 +400,7 @@ async def _serve(config: SiteConfig, ready: Callable[[str], None]) -> int:
     try:
         await app.start()
         await app.start_control()
+        app.start_building()
         ready(ready_line(app))
         _collect_seldom()
         await app.stop_wanted.wait()

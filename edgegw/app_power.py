@@ -20,6 +20,7 @@ from edgegw.core.load_control import PowerPlan
 from edgegw.core.power import NOT_BALANCED, PowerPolicy, Wiring
 from edgegw.core.records import Document
 from edgegw.quirks.load import load_quirks
+from edgegw.runtime import clock
 
 log = logging.getLogger("edgegw")
 
@@ -124,9 +125,11 @@ def limits_from(config: SiteConfig, kept: tuple[Document, ...]) -> LimitBook:
     plan = plan_from(config)
     zone = ZoneInfo(config.site.timezone)
     book = LimitBook(Tree(plan.circuits, plan.connectors), zone, schedules, plan.settings.nominal_v)
+    now = clock.now()
     for document in kept:
         if document.kind == "limits":
-            for complaint in book.restore(msgspec.json.decode(document.value)):
+            saved = msgspec.json.decode(document.value)
+            for complaint in book.restore(saved, now.wall, trusted=now.trusted, not_before=clock.NOT_BEFORE):
                 log.warning("%s", complaint)
     return book
 

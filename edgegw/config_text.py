@@ -48,6 +48,7 @@ _TYPE_TEXT = {
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
     "list_type": 'must be a list, such as [] or ["a", "b"]',
+    "tuple_type": 'must be a list, such as [] or ["a", "b"]',
     "dict_type": "must be a table of key = value",
     "model_type": "must be a table of key = value",
 }

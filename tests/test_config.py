@@ -356,6 +356,7 @@ def test_the_commented_example_shows_every_key_with_its_default():
         "cloud": 'url = "ws://x"\n',
         "files": 'listen = "10.0.0.5:9080"\n',
         "publishing": 'identity = "gateway-1"\n',
+        "mqtt": 'broker = "mqtt://10.0.0.9"\n',
     }
     needed = "".join(f"[{table}]\n{head}" for table, head in heads.items())
     default = config.loads(MINIMAL + needed)
@@ -366,7 +367,8 @@ def test_the_commented_example_shows_every_key_with_its_default():
         ("chargers", "catalogue_directory"), ("files", "listen"), ("files", "public_url"),
         ("files", "tls_certificate"), ("files", "tls_key"), ("files", "ca_file"), ("files", "known_hosts"),
         ("files", "ftp_listen"), ("files", "ftp_public_host"), ("publishing", "identity"),
-        ("publishing", "password_file"),
+        ("publishing", "password_file"), ("mqtt", "broker"), ("mqtt", "username"), ("mqtt", "password_file"),
+        ("mqtt", "ca_file"), ("mqtt", "tls_certificate"), ("mqtt", "tls_key"), ("mqtt", "limit_fallback"),
     }  # fmt: skip
     compared = 0
     for table, values in shown.items():

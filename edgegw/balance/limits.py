@@ -4,21 +4,28 @@ Rules of this file:
 - The lowest limit of a circuit holds, whoever set it; one above the fuse changes nothing. Priority only says
   who is named first when two are equal: nobody can lift what another has lowered.
 - One order per source, circuit and kind; a new one takes the place of the old one. An order that expires
-  ends, or falls back to `fallback_a` when it has one: then it stays until it is set anew or cleared.
-- Wall clock seconds since 1970 come in as arguments. A schedule runs on the site's local time: where the
+  ends, or falls back to `fallback_a` when it has one: then it stays until it is set anew or cleared. Expiry
+  is a dead-man: when whoever set the limit falls silent, the fallback holds.
+- Wall clock seconds since 1970 come in as arguments. A step of that clock makes no order longer or shorter
+  (`clock_stepped`); where nobody knows how much of its life is left, the lower of limit and fallback holds,
+  and never longer than its whole life. A schedule runs on the site's local time: where the
   clocks change it begins at the earlier and ends at the later of two instants.
 - A limit for the chargers alone under §14a EnWG is never below what the law leaves them (`p_min_w`).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from edgegw.balance.model import INFINITE, PHASES, Amps, Limit
+from edgegw.balance.order import Order as Order
+from edgegw.balance.order import on_all
 from edgegw.balance.tree import Tree
 
 ORDERS_MAX = 64  # sources x circuits; more is a mistake of who sets them
@@ -34,27 +41,6 @@ def p_min_w(devices: int) -> float:
     if devices <= 0:
         return 0.0
     return STEUVE_W + (devices - 1) * _SIMULTANEITY.get(devices, _SIMULTANEITY_MANY) * STEUVE_W
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A limit that somebody set."""
-
-    source: str
-    circuit: str
-    limit_a: Amps  # per phase
-    chargers_only: bool = False
-    priority: int = 0
-    set_at: float = 0.0  # wall
-    expires_at: float | None = None  # wall; None: until it is cleared
-    fallback_a: float | None = None  # per phase, after it has expired
-    asked_w: float | None = None  # when it was set in watts
-    floor_14a: bool = False  # §14a EnWG: raised to what the law leaves the chargers
-
-    def at(self, now_wall: float) -> Amps | None:
-        """What holds now; None when nothing does."""
-        if self.expires_at is None or now_wall < self.expires_at:
-            return self.limit_a
-        return None if self.fallback_a is None else _on_all(self.fallback_a)
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +86,8 @@ class LimitBook:
         self._nominal_v = nominal_v
         self._schedules = tuple(sorted(schedules, key=lambda schedule: schedule.name))
         self._orders: dict[tuple[str, str, bool], Order] = {}
+        self.revision = 0  # raised by whatever must be kept over a restart
+        self.lapsed: deque[Order] = deque(maxlen=ORDERS_MAX)  # not told yet; whoever tells them empties it
         self._root = next(circuit.name for circuit in tree.circuits if not circuit.parent)
         for schedule in self._schedules:
             self._check_schedule(schedule)
@@ -146,10 +134,13 @@ class LimitBook:
             raise ValueError("§14a EnWG limits the chargers alone: set chargers_only")
         if fallback_a is not None:
             _check_amps((fallback_a,))
+            if expires_at is None:
+                raise ValueError("a fallback needs a limit that expires")
         amps = self._amps(limit_a, limit_w)
         if floor_14a:
             floor = self.floor_a(circuit)
             amps = (max(amps[0], floor), max(amps[1], floor), max(amps[2], floor))
+            fallback_a = None if fallback_a is None else max(fallback_a, floor)
         key = (source, circuit, chargers_only)
         if key not in self._orders and len(self._orders) >= ORDERS_MAX:
             raise ValueError(f"there are {ORDERS_MAX} limits already; clear one first")
@@ -166,6 +157,7 @@ class LimitBook:
             floor_14a=floor_14a,
         )
         self._orders[key] = order
+        self.revision += 1
         return order
 
     def _amps(self, limit_a: float | Amps | None, limit_w: float | None) -> Amps:
@@ -189,6 +181,7 @@ class LimitBook:
         gone = [key for key in self._orders if key[0] == source and circuit in (None, key[1])]
         for key in gone:
             del self._orders[key]
+        self.revision += bool(gone)
         return len(gone)
 
     def orders(self, now_wall: float) -> tuple[Order, ...]:
@@ -196,12 +189,34 @@ class LimitBook:
         held = [order for order in self._orders.values() if order.at(now_wall) is not None]
         return tuple(sorted(held, key=lambda order: (-order.priority, order.source, order.circuit)))
 
+    # --- time -------------------------------------------------------------------------------------
+
+    def clock_stepped(self, seconds: float) -> None:
+        """The wall clock was set forward (negative: back) by so much: no order lives longer or shorter."""
+        for key, order in self._orders.items():
+            self._orders[key] = order.moved(seconds)
+        self.revision += bool(self._orders)
+
+    def _expire(self, now_wall: float) -> None:
+        """Those whose time is over fall back or are forgotten; `lapsed` holds them to be told."""
+        over = [
+            (key, order)
+            for key, order in self._orders.items()
+            if not order.expired and order.state(now_wall) == "fallback"
+        ]
+        for key, order in over:
+            self.lapsed.append(order)
+            if order.fallback_a is None:
+                del self._orders[key]
+            else:
+                self._orders[key] = replace(order, expired=True)
+        self.revision += bool(over)
+
     # --- what holds -------------------------------------------------------------------------------
 
     def resolve(self, now_wall: float) -> tuple[Limit, ...]:
         """Everything that holds now; orders that ended are forgotten. The balancer takes the lowest."""
-        for key in [key for key, order in self._orders.items() if order.at(now_wall) is None]:
-            del self._orders[key]
+        self._expire(now_wall)
         limits = []
         for order in self.orders(now_wall):
             amps = order.at(now_wall)
@@ -216,13 +231,17 @@ class LimitBook:
             )
         for schedule in self._schedules:
             if any(begin <= now_wall < end for begin, end in self._spans(schedule, now_wall, 3)):
-                even = _on_all(schedule.limit_a)
+                even = on_all(schedule.limit_a)
                 limits.append(Limit(circuit=schedule.circuit, limit_a=even, source=schedule.source))
         return tuple(limits)
 
     def next_change(self, now_wall: float) -> float | None:
         """The next instant at which `resolve` may say something else; None when it never does."""
-        moments = [order.expires_at for order in self._orders.values() if order.expires_at is not None]
+        moments = [
+            order.expires_at
+            for order in self._orders.values()
+            if order.expires_at is not None and not order.expired
+        ]
         for schedule in self._schedules:
             for span in self._spans(schedule, now_wall, 10):
                 moments.extend(span)
@@ -239,8 +258,19 @@ class LimitBook:
         orders = sorted(self._orders.values(), key=lambda order: (order.source, order.circuit))
         return [msgspec.to_builtins(order) for order in orders]
 
-    def restore(self, saved: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Take back what `to_json` gave. What no longer fits the site is left out; told in words."""
+    def restore(
+        self,
+        saved: Iterable[Mapping[str, Any]],
+        now_wall: float | None = None,
+        *,
+        trusted: bool = True,
+        not_before: float = 0.0,
+    ) -> list[str]:
+        """Take back what `to_json` gave. What no longer fits the site is left out; told in words.
+
+        How much of an order's life is left is known only when our clock can be trusted, and when it was set
+        by a clock that could be (not earlier than `not_before`) and not in the future.
+        """
         complaints = []
         for one in saved:
             try:
@@ -250,12 +280,14 @@ class LimitBook:
             except (msgspec.ValidationError, ValueError) as fault:
                 complaints.append(f"a stored limit is left out: {fault}")
                 continue
+            if now_wall is not None and not (trusted and not_before <= order.set_at <= now_wall):
+                known, order = order, order.from_unknown_time(now_wall)
+                self.revision += 1
+                if order.expired and not known.expired:
+                    self.lapsed.append(order)
             self._orders[order.source, order.circuit, order.chargers_only] = order
+        self.revision += bool(complaints)
         return complaints
-
-
-def _on_all(amps: float) -> Amps:
-    return amps, amps, amps
 
 
 def _check_amps(amps: Iterable[float]) -> None:

@@ -87,6 +87,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     current_a: tuple[float | None, float | None, float | None]  # signed: import positive
     voltage_v: tuple[float | None, float | None, float | None] = (None, None, None)
     power_w: float | None = None
+    power_l_w: tuple[float | None, float | None, float | None] = (None, None, None)
     frequency_hz: float | None = None
     import_wh: float | None = None
     export_wh: float | None = None

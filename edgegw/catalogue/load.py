@@ -1,7 +1,8 @@
 """Reads catalogue files: those of the package, then the operator's own folder.
 
 Rules of this file:
-- It knows what an entry may say; what becomes of a report is in `catalogue.explain`.
+- It knows what an entry may say; what becomes of a report is in `catalogue.explain`. Files of
+  kind = "alarm" are read by `catalogue.alarms`.
 - A file says with `kind` what its codes are; a vendor file also says whose (`vendor`). An entry of the
   operator takes the place of a shipped one of the same kind and code. Their vendor files are asked first.
 - A file that is wrong stops the start, with file, line, key, value and what is allowed.
@@ -20,6 +21,7 @@ from edgegw.catalogue.model import Catalogue, Entry, Kind, Severity, VendorCodes
 from edgegw.config_text import Complaint, SiteFileFault, complaint_from, parse_toml, read_text
 
 SHIPPED = Path(__file__).parent / "data"
+ALARMS = "alarm"  # kind of the files that `catalogue.alarms` reads
 CODE_MAX = 101  # characters: the longest component and variable of OCPP 2.x with the dot between
 TEXT_MAX = 160  # two lines of a terminal
 DO_MAX = 240  # three
@@ -68,7 +70,7 @@ class FileModel(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     kind: Literal["error", "security", "component", "vendor"] = Field(
-        description='what its codes are: "error", "security", "component" or "vendor"'
+        description='what its codes are: "error", "security", "component", "vendor" or "alarm"'
     )
     vendor: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
     entry: Annotated[tuple[EntryModel, ...], BeforeValidator(_as_tuple)] = ()
@@ -101,14 +103,25 @@ def load_catalogue(own: Path | None) -> Catalogue:
 
 
 def shipped_files() -> list[Path]:
-    return sorted([*SHIPPED.glob("*.toml"), *SHIPPED.glob("vendors/*.toml")])
+    found = [*SHIPPED.glob("*.toml"), *SHIPPED.glob("vendors/*.toml")]
+    return sorted(file for file in found if file.name != "alarms.toml")
 
 
 def _read_folder(folder: Path) -> list[CatalogueFile]:
+    return [read_file(file) for file in own_files(folder, of_alarms=False)]
+
+
+def own_files(folder: Path, *, of_alarms: bool) -> list[Path]:
+    """The operator's files about alarms, or all the others. Raises SiteFileFault."""
     if not folder.is_dir():
         text = "is not a folder; it must hold catalogue files (*.toml)"
         raise SiteFileFault((Complaint(str(folder), 0, "", "", text),))
-    return [read_file(file) for file in sorted(folder.glob("*.toml"))]
+    files = sorted(folder.glob("*.toml"))
+    return [file for file in files if _is_of_alarms(file) is of_alarms]
+
+
+def _is_of_alarms(file: Path) -> bool:
+    return parse_toml(read_text(file), file).get("kind") == ALARMS
 
 
 def read_file(file: Path) -> CatalogueFile:

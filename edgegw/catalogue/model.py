@@ -14,6 +14,7 @@ import msgspec
 Severity = Literal["info", "warning", "error", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")  # from harmless to dangerous
 Kind = Literal["error", "security", "component", "vendor"]
+AlarmSubject = Literal["charger", "cloud", "power", "building", "store", "clock", "tls", "firmware", "box"]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +73,19 @@ class Told(Protocol):
     def severity(self) -> int | None: ...
     @property
     def cleared(self) -> bool: ...
+
+
+class AlarmRule(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of alarm: what it is called and how it behaves (`core.alarm_book`)."""
+
+    code: str  # "charger_silent"
+    title: str  # a few words
+    severity: Severity
+    todo: str  # what a technician does
+    subject: AlarmSubject
+    raise_after_s: float = 0.0  # what is wrong must be so for that long
+    clear_after_s: float = 0.0  # ... and be gone for that long
+    latched: bool = False  # when it is over it stays, as "cleared", until somebody has acknowledged it
 
 
 def worse(one: Severity, other: Severity) -> Severity:

@@ -24,13 +24,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chargers": ("edgegw.cli.chargers:chargers", "All chargers, or one in detail."),
     "power": ("edgegw.cli.power:power", "Who may draw what, and why."),
     "limit": ("edgegw.cli.power:limit", "Lower a circuit below its fuse for a while."),
+    "alarms": ("edgegw.cli.alarms:alarms", "What is wrong, and what to do about it."),
     "events": ("edgegw.cli.events:events", "What chargers reported, and what to do about it."),
     "transactions": ("edgegw.cli.transactions:transactions", "Transactions, newest first."),
     "firmware": ("edgegw.cli.firmware:firmware", "Firmware kept here, and bringing it to chargers."),
     "diagnostics": ("edgegw.cli.diagnostics:diagnostics", "What chargers uploaded; fetch the log of one."),
     "queue": ("edgegw.cli.queue:queue", "What waits for the cloud."),
+    "audit": ("edgegw.cli.audit:audit", "Who ordered what of this box, newest first."),
     "call": ("edgegw.cli.call:call", "Send a CALL to a charger and print its answer."),
     "meter": ("edgegw.cli.meter:meter", "Find a Modbus meter, and see what it says."),
+    "mqtt": ("edgegw.cli.mqtt:mqtt", "Watch what is published at the building's broker; send a command."),
     "check": ("edgegw.cli.check:check", "Read a site file and say what is wrong with it."),
 }
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from edgegw import config, units
+from edgegw.catalogue.alarms import load_alarms
 from edgegw.catalogue.load import load_catalogue
 from edgegw.config_text import Complaint, SiteFileFault
 from edgegw.control import doors
@@ -59,6 +60,7 @@ def _open_files(site: config.SiteConfig) -> None:
     if site.connector or site.files:
         load_quirks(site.balancing.quirks_directory)
     load_catalogue(site.chargers.catalogue_directory)
+    load_alarms(site.chargers.catalogue_directory)
     files = site.files
     if files is not None and files.tls_certificate is not None and files.tls_key is not None:
         tls.server_context([tls.CertificateFiles(files.tls_certificate, files.tls_key)])

@@ -25,7 +25,8 @@ from edgegw.errors import EdgegwError
 def demo(path: Path | None, chargers: int, pace: float, plain: bool) -> None:
     """Run a parking site in a box: chargers, a building and its meter, the real gateway, a cloud that fails.
 
-    The building's load rises and the cars give way; the cloud goes and comes back and nothing is lost.
+    The building's load rises and the cars give way; where mosquitto is installed everything is published, and
+    the building limits the site over MQTT for a while. The cloud goes and comes back and nothing is lost.
 
     Ends with the verdict of a third program that compares the ledgers of chargers and cloud. Exit code 0
     when they agree. Ctrl-C stops everything and leaves nothing running.
@@ -33,6 +34,7 @@ def demo(path: Path | None, chargers: int, pace: float, plain: bool) -> None:
     from edgegw.sim import audit
     from edgegw.sim import demo as play
     from edgegw.sim.demo_screen import LiveScreen, PlainScreen
+    from edgegw.sim.demo_site import default_site
 
     for number in (signal.SIGHUP, signal.SIGTERM):  # a closed terminal stops it as Ctrl-C does
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -41,7 +43,7 @@ def demo(path: Path | None, chargers: int, pace: float, plain: bool) -> None:
     try:
         with (LiveScreen if live else PlainScreen)(console) as screen:
             story = play.Demo(play.Script(chargers=chargers, pace=pace), screen.tell, screen.show)
-            verdict = asyncio.run(story.run(path or play.default_site()))
+            verdict = asyncio.run(story.run(path or default_site()))
     except (EdgegwError, TimeoutError, OSError) as fault:
         click.echo(f"edgegw demo: {str(fault) or 'took too long'}", err=True)
         sys.exit(1)

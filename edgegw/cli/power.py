@@ -11,7 +11,7 @@ import click
 from edgegw.cli.asking import OK, REFUSED, Asking, asks_gateway
 from edgegw.cli.tables import number, span, table
 from edgegw.control.client import ControlClient
-from edgegw.control.power_models import CircuitView, ConnectorPowerView, PhaseAmps, PowerView
+from edgegw.control.power_models import CircuitView, ConnectorPowerView, LimitView, PhaseAmps, PowerView
 from edgegw.units import parse_duration
 
 
@@ -46,15 +46,27 @@ def _parts(found: PowerView) -> Iterator[str]:
             (
                 limit.source,
                 limit.circuit,
-                f"{_three(limit.limit_a)} A" if limit.asked_w is None else f"{limit.asked_w:g} W",
+                _amount(limit),
                 "chargers" if limit.chargers_only else "all",
-                limit.until or "cleared",
+                _until(limit),
             )
             for limit in found.limits
         )
         yield table(("LIMIT BY", "CIRCUIT", "AT", "FOR", "UNTIL"), lines)
     if found.alarms:
         yield "\n".join(f"alarm: {text}" for text in found.alarms)
+
+
+def _amount(limit: LimitView) -> str:
+    is_asked = limit.asked_w is not None and limit.state == "holds"
+    return f"{limit.asked_w:g} W" if is_asked else f"{_three(limit.limit_a)} A"
+
+
+def _until(limit: LimitView) -> str:
+    if limit.state == "fallback":
+        return "expired, fallback holds"
+    then = f", then {limit.fallback_a:g} A" if limit.fallback_a is not None else ""
+    return f"{limit.until or 'cleared'}{then}"
 
 
 def _circuit(seen: CircuitView) -> tuple[str, ...]:
@@ -106,7 +118,17 @@ def limit() -> None:
 @click.option("--amps", type=_Amount(0, 10_000), help="Per phase, for everything on the circuit.")
 @click.option("--watts", type=_Amount(0, 10_000_000), help="For all phases together.")
 @click.option("--for", "for_text", help='How long, such as "2 h"; without it until cleared.')
+@click.option(
+    "--fallback", type=_Amount(0, 10_000), help="Amps per phase after --for, until set anew or cleared."
+)
 @click.option("--source", default="building", show_default=True, help="Who sets it: one limit each.")
+@click.option(
+    "--priority",
+    type=click.IntRange(0, 100),
+    default=0,
+    show_default=True,
+    help="Who is named first; the lowest limit holds.",
+)
 @click.option("--chargers-only", is_flag=True, help="For the chargers alone, not for what the meter shows.")
 @click.option("--floor-14a", is_flag=True, help="Never below what §14a EnWG leaves the chargers.")
 @asks_gateway
@@ -117,7 +139,9 @@ def set_limit(
     amps: float | None,
     watts: float | None,
     for_text: str | None,
+    fallback: float | None,
     source: str,
+    priority: int,
     chargers_only: bool,
     floor_14a: bool,
 ) -> int:
@@ -128,6 +152,8 @@ def set_limit(
         for_s = parse_duration(for_text) if for_text else None
     except ValueError as error:
         raise click.UsageError(f"--for {for_text}: {error}") from error
+    if fallback is not None and for_s is None:
+        raise click.UsageError("--fallback needs --for: it holds once the limit has expired")
     client.set_limit(
         circuit,
         source=source,
@@ -136,9 +162,13 @@ def set_limit(
         for_s=for_s,
         chargers_only=chargers_only,
         floor_14a=floor_14a,
+        priority=priority,
+        fallback_a=fallback,
     )
     told = f"{amps:g} A" if amps is not None else f"{watts:g} W"
     until = f"for {span(for_s)}" if for_s else "until it is cleared"
+    if fallback is not None:
+        until += f", then {fallback:g} A until it is set anew or cleared"
     asking.tell(client, f"{circuit}: {told} by {source}, {until}")
     return OK
 

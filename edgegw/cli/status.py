@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import click
 
+from edgegw.cli.alarms import in_short
 from edgegw.cli.asking import OK, REFUSED, Asking, asks_gateway
 from edgegw.cli.tables import age, facts, number, size, span
+from edgegw.control.alarm_models import AlarmList
 from edgegw.control.client import ControlClient
 from edgegw.control.models import Health, QueueCounts, SiteView
 from edgegw.control.power_models import PowerView
@@ -37,17 +39,21 @@ def status(client: ControlClient, asking: Asking, charger: str | None) -> int:
         documents["site"] = client.last
         power = client.power()
         documents["power"] = client.last
+        alarms = client.alarms()
+        documents["alarms"] = client.last
     else:
-        site, power = None, None
+        site, power, alarms = None, None, None
     if asking.as_json:
         click.echo(json.dumps(documents))
     else:
-        click.echo(_text(health, site, power))
+        click.echo(_text(health, site, power, alarms))
     return REFUSED if health.status == "degraded" else OK
 
 
-def _text(health: Health, site: SiteView | None, power: PowerView | None) -> str:
+def _text(health: Health, site: SiteView | None, power: PowerView | None, alarms: AlarmList | None) -> str:
     pairs = [("status", health.status), *(("", reason) for reason in health.reasons)]
+    if alarms is not None:
+        pairs.append(("alarms", in_short(alarms)))
     if site is not None:
         pairs.append(("site", f"{site.id} {site.name}".strip()))
     pairs += [("edgegw", f"{health.version}, up {span(health.uptime_s)}"), ("cloud", _cloud(health))]

@@ -20,7 +20,8 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from edgegw import __version__
-from edgegw.control import event_models, models, power_models
+from edgegw.control import audit_models, event_models, models, power_models
+from edgegw.control.alarm_client import AlarmClient
 from edgegw.control.firmware_client import FirmwareClient
 from edgegw.errors import EdgegwError
 
@@ -57,7 +58,7 @@ class Refused(ControlFault):
         self.text = text
 
 
-class ControlClient(FirmwareClient):
+class ControlClient(FirmwareClient, AlarmClient):
     """One gateway: over its Unix socket, or over `base_url` with the token. Use as a context manager.
 
     Answers are models; `last` is the JSON document the last one was made from.
@@ -153,6 +154,10 @@ class ControlClient(FirmwareClient):
     def power(self) -> power_models.PowerView:
         return self._get(power_models.PowerView, "/v1/power")
 
+    def audit(self, *, limit: int = 100, before: int | None = None) -> audit_models.AuditList:
+        """Orders that were given to the box, newest first."""
+        return self._get(audit_models.AuditList, "/v1/audit", _query(limit=limit, before=before))
+
     # --- orders -----------------------------------------------------------------------------------
 
     def resend(self, charger: str, seqs: list[int] | None = None) -> models.Resent:
@@ -183,6 +188,8 @@ class ControlClient(FirmwareClient):
         for_s: float | None = None,
         chargers_only: bool = False,
         floor_14a: bool = False,
+        priority: int = 0,
+        fallback_a: float | None = None,
     ) -> power_models.PowerView:
         body = {
             "circuit": circuit,
@@ -192,6 +199,8 @@ class ControlClient(FirmwareClient):
             "for_s": for_s,
             "chargers_only": chargers_only,
             "floor_14a": floor_14a,
+            "priority": priority,
+            "fallback_a": fallback_a,
         }
         return self._read(power_models.PowerView, self._ask("POST", "/v1/limits", json=body))
 

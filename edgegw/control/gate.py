@@ -20,7 +20,7 @@ BODY_BYTES_MAX = 1024 * 1024
 FILE_ROUTE = ("POST", "/v1/firmware/files")
 FILE_BYTES_MAX = 64 * 1024**3  # the most that [files] largest_file can be; its desk holds a file to that
 CLOSE = (b"connection", b"close")
-OPEN_PATHS = frozenset({"/v1/health"})  # a health check carries no secret
+OPEN_PATHS = frozenset({"/v1/health", "/healthz", "/readyz"})  # a health check carries no secret
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -27,16 +27,19 @@ class PowerDesk:
     def set_limit(self, order: models.LimitOrder, asker: str) -> models.PowerView:
         """Raises Problem: nothing is balanced, no such circuit, a limit that is none."""
         load = self._load()
-        wall = clock.now().wall
+        now = clock.now()
+        load.control.look_at_clock(now)
         try:
             load.control.limits.set(
                 order.source,
-                now_wall=wall,
+                now_wall=now.wall,
                 circuit=order.circuit,
                 limit_a=order.limit_a,
                 limit_w=order.limit_w,
                 chargers_only=order.chargers_only,
-                expires_at=wall + order.for_s if order.for_s is not None else None,
+                priority=order.priority,
+                expires_at=now.wall + order.for_s if order.for_s is not None else None,
+                fallback_a=order.fallback_a,
                 floor_14a=order.floor_14a,
             )
         except ValueError as error:

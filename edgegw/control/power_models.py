@@ -60,10 +60,13 @@ class LimitView(View):
 
     source: str
     circuit: str
-    limit_a: PhaseAmps
+    limit_a: PhaseAmps = Field(description="what holds now: the limit, or its fallback")
     asked_w: float | None = Field(description="when it was set in watts")
     chargers_only: bool
-    until: Time | None
+    priority: int = Field(description="who is named first; the lowest limit holds, whatever its priority")
+    until: Time | None = Field(description="then it ends, or falls back; in the past when it has")
+    fallback_a: float | None = Field(description="what holds once it has expired; null: it ends")
+    state: Literal["holds", "fallback"] = Field(description="fallback: it expired, its fallback holds now")
 
 
 class PowerView(View):
@@ -86,12 +89,26 @@ class LimitOrder(BaseModel):
     limit_w: float | None = Field(default=None, ge=0, le=10_000_000)
     chargers_only: bool = Field(default=False, description="for the chargers alone, not what the meter shows")
     floor_14a: bool = Field(default=False, description="never below what §14a EnWG leaves the chargers")
+    priority: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="who is named first; the lowest limit holds, whatever its priority",
+    )
     for_s: float | None = Field(default=None, gt=0, le=31_536_000, description="null: until it is cleared")
+    fallback_a: float | None = Field(
+        default=None,
+        ge=0,
+        le=10_000,
+        description="what holds after it expired, until it is set anew or cleared; needs for_s",
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> LimitOrder:
         if (self.limit_a is None) == (self.limit_w is None):
             raise ValueError("give limit_a or limit_w")
+        if self.fallback_a is not None and self.for_s is None:
+            raise ValueError("fallback_a needs for_s: it holds after the limit has expired")
         return self
 
 

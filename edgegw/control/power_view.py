@@ -131,7 +131,10 @@ def _limits(load: LoadLoop, now: Instant) -> Iterator[models.LimitView]:
             limit_a=_rounded(order.at(now.wall) or order.limit_a),
             asked_w=order.asked_w,
             chargers_only=order.chargers_only,
+            priority=order.priority,
             until=utc(order.expires_at),
+            fallback_a=order.fallback_a,
+            state=order.state(now.wall),
         )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,14 +26,30 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from edgegw import __version__
+from edgegw.alarms.watch import AlarmWatch
 from edgegw.config_values import Address
-from edgegw.control import doors, event_routes, firmware_routes, gate, models, power_models
+from edgegw.control import (
+    alarm_routes,
+    audit_gate,
+    audit_routes,
+    doors,
+    event_routes,
+    firmware_routes,
+    gate,
+    metrics_routes,
+    models,
+    power_models,
+    probe_routes,
+)
 from edgegw.control.file_house import FileRooms
 from edgegw.control.listener import Listener
+from edgegw.control.metrics_sources import MeterSource, MqttSource
 from edgegw.control.problem import Problem
 from edgegw.control.service import Service
 from edgegw.errors import ConfigFault, StoreFault
+from edgegw.runtime.audit import AuditBook
 from edgegw.runtime.gateway import Gateway
+from edgegw.runtime.loop_lag import LoopLag
 from edgegw.runtime.tasks import Tasks
 from edgegw.store.journal import Journal
 
@@ -172,6 +189,8 @@ async def clear_limits(request: Request, which: Annotated[power_models.LimitsToC
     return _json(_service(request).power.clear_limits(which.circuit, which.source, _asker(request)))
 
 
+routes.include_router(alarm_routes.routes)
+routes.include_router(audit_routes.routes)
 routes.include_router(event_routes.routes)
 routes.include_router(firmware_routes.routes)
 
@@ -224,7 +243,9 @@ def build(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.add_api_route("/openapi.json", _document, include_in_schema=False)
+    app.include_router(probe_routes.routes, responses=_FAULT)
     app.include_router(open_routes)
+    app.include_router(metrics_routes.routes, responses=_FAULT, dependencies=[Security(_bearer)])
     app.include_router(routes)
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(StoreFault, _on_store_fault)
@@ -260,8 +281,18 @@ class ControlServer:
         started_at: float,
         catalogue_folder: Path | None = None,
         files: FileRooms | None = None,
+        alarms: AlarmWatch | None = None,
+        audit: AuditBook | None = None,
+        lag: LoopLag | None = None,
+        mqtt: MqttSource | None = None,
+        meters: MeterSource | None = None,
+        door_is_open: Callable[[], bool] | None = None,
     ) -> None:
-        """`started_at` is the wall clock in seconds since 1970. Raises SiteFileFault (the catalogue)."""
+        """`started_at` is the wall clock in seconds since 1970. Raises SiteFileFault (the catalogue).
+
+        What is None is not there: no book of orders, no metrics of the loop, of the broker, of polls.
+        """
+        self._audit = audit
         self._service = Service(
             gateway,
             journal,
@@ -270,17 +301,30 @@ class ControlServer:
             started_at=started_at,
             catalogue_folder=catalogue_folder,
             files=files,
+            alarms=alarms,
+            audit=audit,
+            lag=lag,
+            mqtt=mqtt,
+            meters=meters,
+            door_is_open=door_is_open,
         )
         self._listeners: list[Listener] = []
         self._tasks = Tasks()
         self._unix: tuple[Path, int] | None = None
         self.address: Address | None = None  # the loopback door, once it is open
 
+    @property
+    def service(self) -> Service:
+        """What the API does, for who takes orders at another door."""
+        return self._service
+
     async def start(
         self, socket: Path | None, listen: Address | None = None, token_file: Path | None = None
     ) -> None:
         """Open the Unix socket, and the loopback port with the token of `token_file`. Raises ConfigFault."""
         app = gate.limited(build(self._service))
+        if self._audit is not None:
+            app = audit_gate.audited(app, self._audit)
         try:
             if socket is not None:
                 await self._open_unix(app, socket)

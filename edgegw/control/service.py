@@ -12,12 +12,15 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from edgegw import __version__
+from edgegw.alarms.watch import AlarmWatch
 from edgegw.catalogue.model import Severity
 from edgegw.control import models, view
+from edgegw.control.alarm_desk import AlarmDesk
+from edgegw.control.audit_desk import AuditDesk
 from edgegw.control.diagnostics_desk import DiagnosticsDesk
 from edgegw.control.event_models import EventList
 from edgegw.control.event_view import EventDesk
@@ -25,13 +28,19 @@ from edgegw.control.file_house import FileRooms
 from edgegw.control.file_streams import FileStreams
 from edgegw.control.firmware_desk import FirmwareDesk
 from edgegw.control.health import StoreWatch, health
+from edgegw.control.metrics import Metrics
+from edgegw.control.metrics_sources import MeterSource, MqttSource, Sources, call_histograms
 from edgegw.control.power_desk import PowerDesk
+from edgegw.control.probes import Probes
 from edgegw.control.problem import Problem
+from edgegw.control.transaction_tally import TransactionTally
 from edgegw.core.charger import Charger
 from edgegw.core.effects import CallFinished, CallOutcome
 from edgegw.core.records import JournalRow, RowState
 from edgegw.runtime import clock
+from edgegw.runtime.audit import AuditBook
 from edgegw.runtime.gateway import Gateway
+from edgegw.runtime.loop_lag import LoopLag
 from edgegw.runtime.session import Session
 from edgegw.runtime.tasks import Tasks
 from edgegw.store.journal import Journal
@@ -58,6 +67,12 @@ class Service:
         started_at: float,
         catalogue_folder: Path | None = None,
         files: FileRooms | None = None,
+        alarms: AlarmWatch | None = None,
+        audit: AuditBook | None = None,
+        lag: LoopLag | None = None,
+        mqtt: MqttSource | None = None,
+        meters: MeterSource | None = None,
+        door_is_open: Callable[[], bool] | None = None,
     ) -> None:
         self._gateway = gateway
         self._journal = journal
@@ -70,6 +85,24 @@ class Service:
         self.firmware = FirmwareDesk(gateway, files, self._streams)
         self.diagnostics = DiagnosticsDesk(gateway, files, self._streams)
         self._store = StoreWatch(journal)
+        self.alarms = AlarmDesk(alarms)
+        self.audit = AuditDesk(audit)
+        self.probes = Probes(gateway, journal, self._store, door_is_open)
+        self._calls = call_histograms()
+        tally = TransactionTally(gateway.sessions.values())
+        gateway.transaction_listeners.append(tally.saved)
+        sources = Sources(
+            gateway=gateway,
+            journal=journal,
+            started_at=started_at,
+            transactions=tally,
+            lag=lag,
+            alarms=alarms,
+            mqtt=mqtt,
+            meters=meters,
+            calls=self._calls,
+        )
+        self.metrics = Metrics(sources, self._store)
         self._tasks = Tasks()
         self._stopping = asyncio.Event()
 
@@ -221,10 +254,9 @@ class Service:
         started = clock.now().mono
         finished = await self._ask(identity, order)
         outcome = finished.outcome.value if finished is not None else CallOutcome.TIMEOUT.value
-        log.info(
-            "%s called %s %s: %s after %.3f s",
-            asker, identity, order.action, outcome, clock.now().mono - started,
-        )  # fmt: skip
+        took_s = clock.now().mono - started
+        self._calls[outcome].observe(took_s)
+        log.info("%s called %s %s: %s after %.3f s", asker, identity, order.action, outcome, took_s)
         return _answer(identity, order.action, finished)
 
     async def _ask(self, identity: str, order: models.CallRequest) -> CallFinished | None:

@@ -13,10 +13,12 @@ from edgegw.core import (
     box_calls,
     diagnostics,
     downlink,
+    energy,
     firmware,
     owned_profiles,
     replay,
     reports,
+    samples,
     signed,
     site_log,
     site_update,
@@ -135,6 +137,7 @@ def _charger_spoke(state: ChargerState, event: ChargerSpoke, now: Instant) -> li
     if kind is Call:
         call = signed.plain(state.version, frame)  # type: ignore[arg-type]
         is_report = call.action in reports.ACTIONS and reports.is_new(state, call)
+        is_metered = call.action in energy.ACTIONS and reports.is_new(state, call)
         effects = uplink.on_call(state, call, now)
         if state.files.offer_due:
             effects += firmware.on_heard(state, call, now)
@@ -142,6 +145,11 @@ def _charger_spoke(state: ChargerState, event: ChargerSpoke, now: Instant) -> li
             effects += reports.heard(state, call, now)
         elif state.reports.unsaved:
             effects += reports.keep(state, now)
+        if is_metered:
+            effects += energy.heard(state, call, now)
+            samples.heard(state, call, now)
+        elif state.energy.due_at <= now.mono:
+            effects += energy.keep(state, now)
         return effects + steering.heard(state, call, now) if state.power.balanced else effects
     if kind is CallResult or kind is CallError:
         return downlink.on_answer(state, frame, now)  # type: ignore[arg-type]

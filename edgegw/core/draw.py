@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 Drawn = tuple[float | None, ...]
 """Amps on the connector's own L1..L3, or on its one phase."""
@@ -76,6 +76,38 @@ def drawn_amps(
         if drawn is not None:
             return drawn
     return None
+
+
+class Said(NamedTuple):
+    """What a charger says of one connector, as it says it."""
+
+    power_w: float | None
+    current_l_a: Drawn  # its own L1, L2, L3; only what it names a phase of
+
+
+def said(meter_values: Any, nominal_v: float) -> Said | None:
+    """For people and displays: nothing is assumed. None when the newest sample says neither."""
+    if not isinstance(meter_values, list):
+        return None
+    for meter_value in reversed(meter_values):
+        sampled = meter_value.get("sampledValue") if isinstance(meter_value, dict) else None
+        if not isinstance(sampled, list):
+            continue
+        sample = _Sample(sampled)
+        currents = sample.phased("Current.Import")
+        power_w = _power_w(sample, currents, nominal_v)
+        if power_w is not None or currents:
+            return Said(power_w, tuple(currents.get(phase) for phase in range(3)))
+    return None
+
+
+def _power_w(sample: _Sample, currents: dict[int, float], nominal_v: float) -> float | None:
+    total, powers = sample.single("Power.Active.Import"), sample.phased("Power.Active.Import")
+    if total is not None or powers:
+        return total if total is not None else sum(powers.values())
+    if not currents:
+        return None
+    return sum(amps * _voltage(sample, phase, nominal_v) for phase, amps in currents.items())
 
 
 def _of_ac(sample: _Sample, phases: int, nominal_v: float, max_a: float, limit_a: float) -> Drawn | None:

@@ -13,11 +13,13 @@ from collections.abc import Mapping
 import msgspec
 
 from edgegw.balance.balancer import Balancer
+from edgegw.balance.building import Building
 from edgegw.balance.limits import LimitBook
 from edgegw.balance.model import Allocation, Circuit, Connector, Reading, Settings
 from edgegw.core import actuation, charging_limits, plugs
 from edgegw.core.effects import Noticed
 from edgegw.core.events import Instant, LimitGrant, LimitsGranted
+from edgegw.core.limit_watch import LimitWatch
 from edgegw.core.power import Wiring
 from edgegw.core.state import ChargerState
 
@@ -33,7 +35,7 @@ class PowerPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadControl:
-    __slots__ = ("_balancer", "_order", "_told", "allocation", "limits", "plan", "readings")
+    __slots__ = ("_balancer", "_order", "_told", "_watch", "allocation", "limits", "plan", "readings")
 
     def __init__(self, plan: PowerPlan, limits: LimitBook) -> None:
         self.plan = plan
@@ -43,11 +45,21 @@ class LoadControl:
         self._balancer = Balancer(plan.circuits, plan.connectors, plan.settings)
         self._order = [(connector, *split_id(connector.id)) for connector in plan.connectors]
         self._told: dict[str, str] = {}  # alarms that are on
+        self._watch = LimitWatch(limits)
+
+    @property
+    def buildings(self) -> tuple[Building, ...]:
+        """What every metered circuit shows, for people and alarms."""
+        return tuple(self._balancer.meters.values())
 
     def read(self, meter: str, reading: Reading) -> None:
         """A plausible reading of one meter."""
         for circuit in self.plan.circuit_of_meter.get(meter, ()):
             self.readings[circuit] = reading
+
+    def look_at_clock(self, now: Instant) -> None:
+        """To be asked before a limit is set: the wall clock may have been set since the last decision."""
+        self._watch.look_at_clock(now)
 
     def decide(
         self, chargers: Mapping[str, ChargerState], now: Instant
@@ -57,13 +69,15 @@ class LoadControl:
             plugs.plug(chargers.get(charger), connector, number, now)
             for connector, charger, number in self._order
         ]
+        self.look_at_clock(now)
         limits = self.limits.resolve(now.wall)
         self.allocation = self._balancer.step(now.mono, self.readings, states, limits)
         for plug, (connector, charger, number) in zip(states, self._order, strict=True):
             if not plug.steered:
                 words = plugs.why_not_steered(chargers.get(charger), number)
                 self._tell_why(connector.id, f"{words}: {plug.reserved_a:.0f} A are kept for it")
-        return self._orders(chargers, now), self._alarms(self.allocation.alarms)
+        notices = self._watch.news(now) + self._alarms(self.allocation.alarms)
+        return self._orders(chargers, now), notices
 
     def _tell_why(self, connector: str, text: str) -> None:
         """Who cannot be steered now: the balancer knows that, not why."""

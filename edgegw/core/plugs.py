@@ -15,7 +15,7 @@ from edgegw.core.limit_orders import READY
 from edgegw.core.limits_held import believed_a
 from edgegw.core.power import ConnectorPower, Control
 from edgegw.core.records import TransactionRecord
-from edgegw.core.state import ChargerState, Registration
+from edgegw.core.state import ChargerState, ConnectorStatus, Registration
 
 # 1.6 ChargePointStatus, 2.x ConnectorStatus and chargingState
 _STATES = {
@@ -116,13 +116,17 @@ def _draws(power: ConnectorPower) -> bool:
     return any(amps is not None and amps > _DRAWS_A for amps in power.drawn_a)
 
 
-def _status(state: ChargerState, connector: int) -> str:
-    """Its newest StatusNotification; "" when there was none yet."""
+def status_of(state: ChargerState, connector: int) -> ConnectorStatus | None:
+    """The newest StatusNotification of a 1.6 connector or a 2.x EVSE; None when there was none yet."""
     if not state.version.is_2x:
-        known = state.connectors.get(str(connector))
-        return known.status if known is not None else ""
-    words = [kept.status for key, kept in state.connectors.items() if key.partition(".")[0] == str(connector)]
-    return min(words, key=lambda word: _LEAST_SAID.get(word, 0), default="")
+        return state.connectors.get(str(connector))
+    kept = [kept for key, kept in state.connectors.items() if key.partition(".")[0] == str(connector)]
+    return min(kept, key=lambda kept: _LEAST_SAID.get(kept.status, 0), default=None)
+
+
+def _status(state: ChargerState, connector: int) -> str:
+    kept = status_of(state, connector)
+    return kept.status if kept is not None else ""
 
 
 def _drawn(power: ConnectorPower, wired: model.Connector) -> tuple[float | None, ...] | None:

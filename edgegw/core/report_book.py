@@ -72,6 +72,11 @@ class ReportBook:
         """Is there an error that a state without error would clear?"""
         return bool(self._open)
 
+    @property
+    def open_errors(self) -> tuple[Report, ...]:
+        """Errors that are not over, the oldest first."""
+        return tuple(self._open.values())
+
     # --- what is said -----------------------------------------------------------------------------
 
     def add(self, report: Report) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from edgegw.core.authorization import Authorization
 from edgegw.core.calls import CallQueue
+from edgegw.core.energy_book import EnergyBook
 from edgegw.core.file_orders import KINDS, FileOrders
 from edgegw.core.outbox import Outbox
 from edgegw.core.power import PowerState
@@ -72,6 +73,13 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     by_cloud: bool = False  # the answer is the cloud's own
 
 
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """The newest meter values of one connector, as they came (`samples`)."""
+
+    at: float  # mono
+    raw: bytes
+
+
 class ChargerState:
     __slots__ = (
         "answered",
@@ -82,6 +90,7 @@ class ChargerState:
         "charger_up",
         "cloud_up",
         "connectors",
+        "energy",
         "epoch",
         "epoch_rows",
         "files",
@@ -94,6 +103,7 @@ class ChargerState:
         "replay_retry_at",
         "replay_slot",
         "reports",
+        "samples",
         "seq_no",
         "site",
         "to_charger",
@@ -126,6 +136,8 @@ class ChargerState:
         self.last_seen_wall = 0.0
         self.power = PowerState(identity, site.power)
         self.reports = ReportBook()
+        self.energy = EnergyBook()
+        self.samples: dict[int, Sample] = {}  # by connector or EVSE, the newest meter values
         self.files = FileOrders()
 
     # --- questions everyone asks -----------------------------------------------------------------
@@ -228,6 +240,8 @@ class ChargerState:
                 self.files.recover(document)
             elif document.kind == "reports":
                 self.reports.recover(document.value)
+            elif document.kind == "energy":
+                self.energy.recover(document)
             elif document.kind not in ("power", "profiles"):  # those are for `steering`
                 self.authorization.recover(document)
         self.transactions.recover(kept.open_transactions, kept.ended_transactions)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -260,6 +261,11 @@ class Transactions:
             running=False,
         )
         return self._remember_end(ended)
+
+    @property
+    def ended(self) -> Iterator[TransactionRecord]:
+        """Those whose end is remembered, the newest first."""
+        return reversed(self._past.values())
 
     # --- keep ------------------------------------------------------------------------------------
 

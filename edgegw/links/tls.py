@@ -48,8 +48,13 @@ def server_context(
     return context
 
 
-def client_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """TLS towards the cloud: certificate and name are checked, against `ca_file` or the system's list."""
+def client_context(
+    ca_file: Path | None = None, certificate: CertificateFiles | None = None
+) -> ssl.SSLContext:
+    """TLS towards a server: its certificate and name are checked, against `ca_file` or the system's list.
+
+    `certificate`: our own, for a server that asks who we are. Raises ConfigFault.
+    """
     context = ssl.create_default_context()
     if ca_file is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -60,6 +65,8 @@ def client_context(ca_file: Path | None = None) -> ssl.SSLContext:
             raise ConfigFault(f"{ca_file}: no PEM certificate in it") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION
+    if certificate is not None:
+        _load(context, certificate)
     return context
 
 

@@ -200,10 +200,15 @@ class _Read:
             current_a=self._on_grid(amps),
             voltage_v=self._on_grid(self.volts),
             power_w=None if self.total is None else self.total * self.sign,
+            power_l_w=self._on_grid(self._signed_power()),
             frequency_hz=self.values.get("frequency"),
             import_wh=bought,
             export_wh=sold,
         )
+
+    def _signed_power(self) -> Triple:
+        first, second, third = (None if watts is None else watts * self.sign for watts in self.power)
+        return first, second, third
 
     def _on_grid(self, own: Triple) -> Triple:
         grid: list[float | None] = [None] * PHASES

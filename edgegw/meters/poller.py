@@ -26,6 +26,7 @@ from edgegw.meters.decode import Block, blocks, decode
 from edgegw.meters.plausible import Implausible, Plausibility
 from edgegw.meters.template import LIVE, SLOW, Template
 from edgegw.runtime import clock
+from edgegw.runtime.histogram import Histogram
 from edgegw.runtime.tasks import Tasks
 
 log = logging.getLogger("edgegw.meters")
@@ -64,6 +65,7 @@ class PollerStatus(msgspec.Struct, frozen=True, kw_only=True):
     opened: int = 0  # times the line was opened
     errors: dict[str, int] = {}  # by kind, since the start
     latency_s: float | None = None  # of the last poll that brought a reading
+    latencies: Histogram | None = None  # of all that did
     trouble: str = ""  # what is wrong now, in words
 
 
@@ -96,6 +98,7 @@ class MeterPoller:
         self._reading: Reading | None = None
         self._values: dict[str, float | None] = {}
         self._latency_s: float | None = None
+        self._latencies = Histogram()
         self._errors: Counter[str] = Counter()
         self._polls = self._good = self._skipped = self._bugs = 0
         self._misses = self._good_in_a_row = 0
@@ -125,6 +128,7 @@ class MeterPoller:
             opened=self._line.opened,
             errors=dict(self._errors),
             latency_s=self._latency_s,
+            latencies=self._latencies,
             trouble=self._trouble,
         )
 
@@ -171,6 +175,7 @@ class MeterPoller:
             self._count("implausible", found.text, detail=found.kind)
             return
         self._latency_s = clock.now().mono - begun
+        self._latencies.observe(self._latency_s)
         self._good += 1
         self._well(found)
 

@@ -19,7 +19,12 @@ from msgspec import Meta
 API = 1  # the major number of the tree; it stands in every topic
 
 Time = Annotated[
-    str, Meta(description="RFC 3339, UTC", pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$")
+    str,
+    Meta(
+        description="RFC 3339, UTC",
+        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$",
+        extra_json_schema={"format": "date-time"},
+    ),
 ]
 PhaseAmps = Annotated[
     tuple[float | None, float | None, float | None], Meta(description="amps on L1, L2, L3 of the grid")
@@ -182,7 +187,7 @@ class BalancerState(Payload, frozen=True, kw_only=True, gc=False):
     """`balancer/state`"""
 
     mode: Literal["off", "steering", "failing"]
-    last_decision_at: Time | None
+    last_decision_at: Annotated[Time | None, Meta(description="when one of the allocations changed last")]
     reason: str
     allocations: tuple[ConnectorAllocation, ...]
 
@@ -227,9 +232,10 @@ class ConnectorState(Payload, frozen=True, kw_only=True, gc=False):
     current_l_a: Annotated[PhaseValues, Meta(description="of the charger's own L1, L2, L3")]
     energy_wh: Annotated[int, Meta(description="the gateway's own count; never falls")]
     limit_a: float | None
-    limit_reason: str
+    limit_reason: Annotated[str, Meta(description="in words")]
     phases: int | None
     transaction: Annotated[str | None, Meta(description="id that the charger uses, while one runs")]
+    limit_binding: Annotated[str, Meta(description="kind of the constraint that holds the limit there")] = ""
 
 
 class SessionState(Payload, frozen=True, kw_only=True, gc=False):

@@ -7,7 +7,7 @@ stands in `CHANNELS`. Names in topics are of a-z 0-9 and "-" only; the raw ident
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Literal
 
@@ -85,13 +85,25 @@ def slug(name: str) -> str:
 
 def slugs(names: Iterable[str]) -> dict[str, str]:
     """By name; two that would be the same differ by a hash. Who is spelt as its slug keeps the plain one."""
-    taken: dict[str, str] = {}
-    for name in sorted(set(names), key=lambda name: (name != slug(name), name)):
-        plain = slug(name)
-        taken[name] = (
-            plain if plain not in taken.values() else f"{plain}-{sha256(name.encode()).hexdigest()[:6]}"
-        )
-    return taken
+    taken: set[str] = set()
+    found: dict[str, str] = {}
+    for name in sorted(set(names), key=_likest_first):
+        found[name] = next(candidate for candidate in _candidates(name) if candidate not in taken)
+        taken.add(found[name])
+    return found
+
+
+def _likest_first(name: str) -> tuple[bool, bool, str]:
+    """ "CP-1" keeps its topic when a "cp 1" turns up."""
+    plain = slug(name)
+    return name != plain, name.lower() != plain, name
+
+
+def _candidates(name: str) -> Iterator[str]:
+    plain, digest = slug(name), sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    yield plain
+    for length in range(6, len(digest) + 1):
+        yield f"{plain}-{digest[:length]}"
 
 
 class Tree:

@@ -21,6 +21,7 @@ class ChargerFacts(msgspec.Struct, frozen=True, kw_only=True):
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """Keys are raw names: identities, names of meters and circuits, sources of limits, ids of alarms."""
 
+    at: float = 0.0  # wall clock, seconds since 1970; 0: not said, then no limit on a source expires
     info: payloads.Info
     health: payloads.Health
     cloud: payloads.CloudState

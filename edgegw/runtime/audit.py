@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
+
+from edgegw.errors import StoreFault
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,8 +28,28 @@ class AuditLog(Protocol):
         """Keep it. Never blocks, never raises."""
 
 
-class NoAuditLog:
-    """Where nothing is kept (tests, a telemetry file that cannot be opened)."""
+class AuditBook(AuditLog, Protocol):
+    """Where orders are written and read again."""
+
+    async def audit_entries(self, limit: int, before: int | None) -> Sequence[tuple[int, AuditEntry]]:
+        """(row, entry), newest first; of rows below `before`. Raises StoreFault."""
+
+
+class AuditTrail:
+    """The book of a running gateway, and those who are told of each entry. `book` None: nothing is kept."""
+
+    def __init__(self, book: AuditBook | None) -> None:
+        self.book = book
+        self.listeners: list[Callable[[AuditEntry], None]] = []
 
     def write(self, entry: AuditEntry) -> None:
-        return
+        if self.book is not None:
+            self.book.write(entry)
+        for listener in self.listeners:
+            listener(entry)
+
+    async def audit_entries(self, limit: int, before: int | None) -> Sequence[tuple[int, AuditEntry]]:
+        """Raises StoreFault, also where nothing is kept."""
+        if self.book is None:
+            raise StoreFault("this box keeps no book of orders: the log of edgegw says why")
+        return await self.book.audit_entries(limit, before)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -51,6 +52,7 @@ class CloudWay:
         self.failed_at = float("-inf")
         self.reached_at = float("-inf")
         self.error = ""
+        self.dials: Counter[str] = Counter()  # by what came of them: "reached", "refused", "failed"
         self.stopping = False
         self.exists = dialler is not None and turns is not None
         self._settings = settings
@@ -77,9 +79,11 @@ class CloudWay:
             leg = await self._dialler.dial(request)
         except DialFailed as failure:
             refused = failure.status in PASSED_THROUGH or failure.status == NO_COMMON_VERSION
+            self.dials["refused" if refused else "failed"] += 1
             if not refused and request.base_url == self._settings.cloud_url:
                 self._failed(failure)
             return failure
+        self.dials["reached"] += 1
         if request.base_url == self._settings.cloud_url:  # an adopted charger's cloud is another one
             self._reached()
         return leg

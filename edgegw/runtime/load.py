@@ -35,6 +35,7 @@ class MeterHealth(msgspec.Struct, kw_only=True):
     name: str
     reading: Reading | None = None
     trouble: str = ""  # why there is no reading, in words
+    kind: str = ""  # of that trouble: "meter_implausible", "meter_no_answer", ...
 
 
 class LoadLoop:
@@ -58,6 +59,7 @@ class LoadLoop:
         self._soon: asyncio.TimerHandle | None = None
         self._stepped_at = float("-inf")
         self._stopped = False
+        self._kept_revision = 0  # of the limits
 
     def start(self) -> None:
         self._tick()
@@ -84,7 +86,8 @@ class LoadLoop:
     def on_trouble(self, meter: str, kind: str, text: str) -> None:
         """`kind` "meter_ok" ends what was wrong."""
         is_well = kind == "meter_ok"
-        self.meters[meter].trouble = "" if is_well else text
+        health = self.meters[meter]
+        health.trouble, health.kind = ("", "") if is_well else (text, kind)
         self._noticed(Noticed(kind, f"meter {meter}: {text}", warning=not is_well))
 
     def _step_soon(self) -> None:
@@ -115,6 +118,7 @@ class LoadLoop:
             self._tell(failing=True)
             return
         self._tell(failing=False)
+        self._keep_limits()
         for notice in notices:
             self._noticed(notice)
         for identity, event in orders:
@@ -135,6 +139,14 @@ class LoadLoop:
 
     def limits_changed(self) -> None:
         """Keep the limits over a restart, and act on them now."""
-        value = msgspec.json.encode(self.control.limits.to_json())
-        self._commit([SaveDocument(kind="limits", charger="", key="", value=value)])
+        self._keep_limits()
         self.step()
+
+    def _keep_limits(self) -> None:
+        """Whatever changed them: people, their own end, a clock that was set."""
+        limits = self.control.limits
+        if limits.revision == self._kept_revision:
+            return
+        self._kept_revision = limits.revision
+        value = msgspec.json.encode(limits.to_json())
+        self._commit([SaveDocument(kind="limits", charger="", key="", value=value)])

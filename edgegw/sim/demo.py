@@ -1,10 +1,11 @@
 """`edgegw demo`: a parking site in a box, with the real gateway as its own process in the middle.
 
 The story: eight chargers of three OCPP versions charge through the gateway. The building's load rises, the
-cars give way, and get more when it falls. Then the cloud dies; the gateway is killed (kill -9) in the middle
-of the outage and a charger reboots; charging goes on; the cloud returns and gets everything; a third program
-compares the ledgers of chargers and cloud. All of it is real: real processes, real sockets, a real Modbus
-meter, a real database in a temporary folder that is gone afterwards.
+cars give way, and get more when it falls; where mosquitto is installed it asks for less over MQTT, and falls
+silent. Then the cloud dies; the gateway is killed (kill -9) in the outage, and a charger reboots;
+charging goes on; the cloud returns and gets everything; a third program compares the ledgers of chargers and
+cloud. All of it is real: real processes, real sockets, a real Modbus meter, a real database in a temporary
+folder that is gone afterwards.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -23,18 +23,19 @@ from typing import Any
 
 from edgegw import config as site_file
 from edgegw.config import SiteConfig
-from edgegw.errors import EdgegwError
-from edgegw.sim import audit
+from edgegw.sim import audit, broker
+from edgegw.sim.broker import Broker
+from edgegw.sim.demo_mqtt import SOURCE, BuildingSystem, topic_root
+from edgegw.sim.demo_site import site_beside
 from edgegw.sim.gateway_process import GatewayProcess
 from edgegw.sim.lines import LineProcess, start_chargers, start_cloud
 from edgegw.sim.verdict import Verdict
 
 DRAIN_WITHIN_S = 60.0
+ANSWERED_WITHIN_S = 10.0
 QUIET, BUSY = "14 12 15", "62 66 60"  # amps of the building; [[circuit]] reserve of the site file covers both
-
-
-class DemoFault(EdgegwError):
-    """The demo cannot go on; the text says why."""
+ASKED_A, FALLBACK_A = 70.0, 100.0  # the building's limit by MQTT, and what holds when it is not renewed
+ASKED_S = 10.0  # the shortest time that a limit can be asked for; not paced: the gateway's clock counts it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Script:
     chargers: int = 8
     charging_s: float = 22.0
     busy_s: float = 14.0
-    quiet_s: float = 15.0
+    quiet_s: float = 10.0
+    fallback_s: float = 4.0
     outage_s: float = 10.0
     after_kill_s: float = 8.0
     pace: float = 1.0
@@ -76,6 +78,7 @@ class Demo:
         self._gateway: GatewayProcess
         self._cloud: LineProcess
         self._chargers: LineProcess
+        self._building: BuildingSystem | None = None
 
     async def run(self, site_path: Path) -> Verdict:
         """The whole story. Raises DemoFault."""
@@ -91,10 +94,14 @@ class Demo:
             await start_cloud("--listen", "127.0.0.1:0", "--ledger", str(cloud_ledger))
         )
         self._chargers = await stack.enter_async_context(await self._start_site(ledgers))
-        path, site = site_beside(site_path, folder, str(self._cloud.ready["listening"]), self._chargers.ready)
+        line = await self._start_broker(site_path, folder, stack)
+        ready = {**self._chargers.ready, "broker": line.url if line else None}
+        path, site = site_beside(site_path, folder, str(self._cloud.ready["listening"]), ready)
         self._gateway = GatewayProcess(path, site.control.socket, folder / "gateway.log")
         stack.push_async_callback(self._gateway.stop)
         await self._start_gateway("")
+        if line is not None:
+            await self._subscribe(site, line, stack)
         watching = asyncio.get_running_loop().create_task(self._watch())
         stack.callback(watching.cancel)
         await self._acts()
@@ -109,6 +116,31 @@ class Demo:
         )  # fmt: skip
         await site.command(f"building {QUIET}")
         return site
+
+    async def _start_broker(
+        self, site_path: Path, folder: Path, stack: contextlib.AsyncExitStack
+    ) -> Broker | None:
+        """The building's broker, when the site file wants one and mosquitto is there."""
+        if site_file.load(site_path).mqtt is None:
+            return None
+        if broker.program() is None:
+            self._tell("no MQTT: mosquitto is not installed (apt-get install mosquitto); on without it")
+            return None
+        return await stack.enter_async_context(await Broker.start(folder))
+
+    async def _subscribe(self, site: SiteConfig, line: Broker, stack: contextlib.AsyncExitStack) -> None:
+        """Say how to read along, and be the building's own system. Raises BuildingFault."""
+        assert site.mqtt is not None
+        base, root = site.mqtt.base, topic_root(site.mqtt.base, site.site.id)
+        building = await stack.enter_async_context(BuildingSystem(line.port, root))
+        await building.gateway_is_online()
+        if {"limit/set", "limit/release"} <= set(site.mqtt.commands) and SOURCE in site.mqtt.limit_sources:
+            self._building = building
+        named = "" if base == "edgegw" else f" --base {base}"
+        self._tell(
+            f"read along: edgegw mqtt watch --broker {line.url}{named}   (or: "
+            f"mosquitto_sub -p {line.port} -v -t '{root}/#')"
+        )
 
     async def _start_gateway(self, words: str) -> None:
         self._tell(words + await self._gateway.start())
@@ -134,6 +166,21 @@ class Demo:
         self._begin("the building is quiet", "the building's load falls: the cars get more, step by step")
         await self._chargers.command(f"building {QUIET}")
         await self._pass(self._script.quiet_s)
+        if self._building is not None:
+            await self._mqtt_act(self._building)
+
+    async def _mqtt_act(self, building: BuildingSystem) -> None:
+        """The building asks for less and falls silent: its limit is a dead-man's handle."""
+        self._begin(
+            "the building asks for less",
+            f"the building asks over MQTT for {ASKED_A:g} A, for {ASKED_S:g} s: the cars give way",
+        )
+        await building.asks("limit/set", limit_a=ASKED_A, expires_s=ASKED_S, fallback_a=FALLBACK_A)
+        await building.limit_is("holds", ANSWERED_WITHIN_S)
+        await building.limit_is("fallback", ASKED_S + ANSWERED_WITHIN_S)
+        self._tell(f"{SOURCE} did not renew it: the limit falls back to {FALLBACK_A:g} A")
+        await self._pass(self._script.fallback_s)
+        await building.asks("limit/release")
 
     async def _outage_act(self) -> None:
         script = self._script
@@ -185,48 +232,6 @@ class Demo:
             if picture is not None:
                 self._show(picture)
             await asyncio.sleep(0.5)
-
-
-def site_beside(
-    site_path: Path, folder: Path, cloud_url: str, ready: dict[str, Any]
-) -> tuple[Path, SiteConfig]:
-    """The site file with its store in `folder`, our cloud and meter, and without connectors of chargers that
-    are not there: what is never seen would count as drawing all it can. `ready`: first line of the chargers.
-
-    Raises ConfigFault when the file is wrong, DemoFault when it has no cloud.
-    """
-    site = site_file.load(site_path)
-    if site.cloud is None:
-        raise DemoFault(
-            f"{site_path}: the demo needs a [cloud] table; its url is replaced by the demo's own cloud"
-        )
-    text = site_path.read_text().replace(f'"{site.cloud.url}"', f'"{cloud_url}"')
-    text = text.replace(f'"{site.chargers.listen}"', f'"{site.chargers.listen.host}:0"')
-    for meter in site.meter:
-        text = text.replace(f'"{meter.address}"', f'"{ready["meter"]}"')
-    store = next(line for line in text.splitlines() if line.strip().startswith("directory"))
-    text = text.replace(store, f'directory = "{folder / "store"}"')
-    path = folder / "site.toml"
-    path.write_text(_without_absent(text, set(ready["chargers"])))
-    path.chmod(0o600)
-    return path, site_file.load(path)
-
-
-def _without_absent(text: str, present: set[str]) -> str:
-    """[[connector]] tables stand last in the file."""
-    head, *tables = re.split(r"(?m)^(?=\[\[connector\]\])", text)
-    named = re.compile(r'(?m)^charger\s*=\s*"([^"]*)"')
-    kept = [table for table in tables if (found := named.search(table)) and found[1] in present]
-    return head + "".join(kept)
-
-
-def default_site() -> Path:
-    """config/demo.toml of the checkout, or of the folder we stand in."""
-    for root in (Path(__file__).parents[2], Path.cwd()):
-        path = root / "config" / "demo.toml"
-        if path.is_file():
-            return path
-    raise DemoFault("config/demo.toml is not here; name a site file with --config")
 
 
 def interrupted_exit_code() -> int:

@@ -20,6 +20,7 @@ _ACT_STYLE = {
     "the cloud is up": "green",
     "the building is busy": "bold yellow",
     "the building is quiet": "green",
+    "the building asks for less": "bold yellow",
     "the cloud is away": "bold red",
     "the cloud is back": "cyan",
 }

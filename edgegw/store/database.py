@@ -171,9 +171,9 @@ class Database:
 # --- schema ---------------------------------------------------------------------------------------
 
 
-def schema_steps() -> list[tuple[int, str]]:
+def schema_steps(folder_name: str = "schema") -> list[tuple[int, str]]:
     """(number, SQL) of schema/NNNN_name.sql, ascending."""
-    folder = resources.files("edgegw.store") / "schema"
+    folder = resources.files("edgegw.store") / folder_name
     return sorted((int(f.name[:4]), f.read_text()) for f in folder.iterdir() if f.name.endswith(".sql"))
 
 
@@ -181,12 +181,12 @@ def schema_version() -> int:
     return schema_steps()[-1][0]
 
 
-async def migrate(database: Database, current: int) -> None:
+async def migrate(database: Database, current: int, steps: Sequence[tuple[int, str]] | None = None) -> None:
     """Apply the steps after `current`, each in one transaction with its number. Raises sqlite3.Error.
 
     The last statement of a step writes its number into `meta`; see `inspect`.
     """
-    for number, sql in schema_steps():
+    for number, sql in schema_steps() if steps is None else steps:
         if number > current:
             try:
                 await database.script(f"BEGIN IMMEDIATE; {sql} PRAGMA user_version = {number}; COMMIT;")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edgegw.core.records import JournalRow, Recovery, RowState, Settle, StoreOp, TransactionRecord
 from edgegw.errors import StoreFault
+from edgegw.runtime.histogram import Histogram
 from edgegw.runtime.tasks import Tasks
 from edgegw.store import recovery
 from edgegw.store.batch import encode
@@ -147,6 +148,11 @@ class Journal:
     def commits(self) -> int:
         """Transactions since the start; rows by commits is how well callers share them."""
         return self._writer.commits
+
+    @property
+    def commit_seconds(self) -> Histogram:
+        """How long transactions took."""
+        return self._writer.commit_seconds
 
     async def counts(self) -> StoreCounts:
         return await self._reader.counts()

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from edgegw.errors import StoreFault, StoreFull, StoreUnknownOutcome
+from edgegw.runtime.histogram import Histogram
 from edgegw.store import statements
 from edgegw.store.batch import Call, Step, statements_of, statements_one_by_one
 from edgegw.store.database import Database
@@ -61,6 +62,7 @@ class Writer:
         self._last_began = 0.0
         self._last_ended = 0.0
         self.commits = 0  # transactions so far
+        self.commit_seconds = Histogram()  # of all of them, the sync included; failed ones too
         self.queued_ops = 0
 
     def put(self, call: Call) -> None:
@@ -132,6 +134,7 @@ class Writer:
         self._wanted = sum(call.durable for call in calls)
         await self._write(calls)
         self._last_ended = loop.time()
+        self.commit_seconds.observe(self._last_ended - self._last_began)
 
     def _take(self) -> list[Call]:
         calls: list[Call] = []

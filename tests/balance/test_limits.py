@@ -239,3 +239,111 @@ def test_what_no_longer_fits_the_site_is_left_out_and_told():
     assert len(complaints) == 2
     assert "garage" in " ".join(complaints)
     assert held(smaller, NOW) == {"building": 20}
+
+
+# --- clocks that are set ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step_s", [56 * 365 * 86_400.0, -2 * 86_400.0, 3600.0])
+def test_a_clock_that_is_set_makes_a_limit_neither_longer_nor_shorter(step_s: float):
+    limits = book()
+    limits.set("bms", now_wall=NOW, limit_a=63, expires_at=NOW + 120, fallback_a=32)
+    limits.set("dso", now_wall=NOW, limit_a=50, expires_at=NOW + 60)
+    limits.set("owner", now_wall=NOW, limit_a=60)
+    limits.clock_stepped(step_s)
+    now = NOW + step_s
+    assert limits.next_change(now) == now + 60
+    assert held(limits, now + 59) == {"bms": 63, "dso": 50, "owner": 60}
+    assert held(limits, now + 119) == {"bms": 63, "owner": 60}
+    assert held(limits, now + 120) == {"bms": 32, "owner": 60}
+    assert limits.next_change(now + 120) is None
+
+
+def test_what_has_fallen_back_stays_so_whatever_the_clock_says_later():
+    limits = book()
+    limits.set("bms", now_wall=NOW, limit_a=63, expires_at=NOW + 120, fallback_a=32)
+    assert [order.state(NOW) for order in limits.orders(NOW)] == ["holds"]
+    limits.resolve(NOW + 120)
+    (order,) = limits.orders(NOW)
+    assert (order.state(NOW), held(limits, NOW - 1e6)) == ("fallback", {"bms": 32})
+    limits.set("bms", now_wall=NOW, limit_a=63, expires_at=NOW + 120, fallback_a=32)
+    assert held(limits, NOW) == {"bms": 63}
+
+
+def test_what_must_be_kept_raises_the_revision_and_nothing_else_does():
+    limits, seen = book(), []
+    limits.clock_stepped(5.0)
+    for change in (
+        lambda: limits.set("bms", now_wall=NOW, limit_a=63, expires_at=NOW + 120, fallback_a=32),
+        lambda: limits.clock_stepped(0.0),
+        lambda: limits.resolve(NOW + 119),
+        lambda: limits.resolve(NOW + 120),
+        lambda: limits.resolve(NOW + 121),
+        lambda: limits.clear("nobody"),
+        lambda: limits.clear("bms"),
+    ):
+        before = limits.revision
+        change()
+        seen.append(limits.revision - before)
+    assert seen == [1, 1, 0, 1, 0, 0, 1]
+
+
+def restored(limits: LimitBook, now: float, *, trusted: bool = True) -> LimitBook:
+    again = book()
+    assert again.restore(json.loads(json.dumps(limits.to_json())), now, trusted=trusted, not_before=1e9) == []
+    return again
+
+
+def dead_man(set_at: float = NOW, limit: object = 63, fallback: float | None = 32) -> LimitBook:
+    limits = book()
+    limits.set("bms", now_wall=set_at, limit_a=limit, expires_at=set_at + 120, fallback_a=fallback)  # type: ignore[arg-type]
+    return limits
+
+
+def test_over_a_restart_with_a_good_clock_the_time_away_counts():
+    assert held(restored(dead_man(), NOW + 100), NOW + 119) == {"bms": 63}
+    assert held(restored(dead_man(), NOW + 100), NOW + 120) == {"bms": 32}
+    assert held(restored(dead_man(fallback=None), NOW + 1000), NOW + 1000) == {}
+
+
+@pytest.mark.parametrize(
+    ("set_at", "now", "trusted"),
+    [
+        (NOW, 100.0, False),  # a board without a battery
+        (NOW + 86_400, NOW, True),  # set in the future: one of the two clocks is wrong
+        (100.0, NOW, True),  # set before the board knew the time
+    ],
+)
+def test_where_nobody_knows_how_much_of_its_life_is_left_the_lower_of_both_holds(
+    set_at: float, now: float, trusted: bool
+):
+    again = restored(dead_man(set_at), now, trusted=trusted)
+    assert held(again, now) == {"bms": 32}
+    assert [order.state(now) for order in again.orders(now)] == ["fallback"]
+    again = restored(dead_man(set_at, fallback=80), now, trusted=trusted)
+    assert held(again, now + 119) == {"bms": 63}
+    assert held(again, now + 120) == {"bms": 80}
+    again = restored(dead_man(set_at, (20.0, 40.0, 60.0)), now, trusted=trusted)
+    assert again.resolve(now)[0].limit_a == (20.0, 32.0, 32.0)
+    assert held(again, now + 120) == {"bms": 32}
+    again = restored(dead_man(set_at, fallback=None), now, trusted=trusted)
+    assert held(again, now + 119) == {"bms": 63}  # never longer than its own life from the restart
+    assert held(again, now + 120) == {}
+
+
+def test_a_limit_without_an_end_holds_over_any_clock():
+    limits = book()
+    limits.set("owner", now_wall=NOW, limit_a=40)
+    assert held(restored(limits, 100.0, trusted=False), 1e9) == {"owner": 40}
+
+
+def test_a_fallback_needs_a_limit_that_expires():
+    with pytest.raises(ValueError, match="a fallback needs a limit that expires"):
+        book().set("bms", now_wall=NOW, limit_a=63, fallback_a=32)
+
+
+def test_the_fallback_is_never_below_what_the_law_leaves_the_chargers():
+    limits = book()
+    law = {"chargers_only": True, "floor_14a": True, "expires_at": NOW + 60}
+    limits.set("dso", now_wall=NOW, limit_a=100, fallback_a=1, **law)  # type: ignore[arg-type]
+    assert held(limits, NOW + 60) == {"dso": pytest.approx(limits.floor_a("main"))}

@@ -24,6 +24,7 @@ from tests.benchmarks import (
     day_bars,
     files,
     memory,
+    mqtt,
     neighbours,
     relay,
     replay,
@@ -45,6 +46,7 @@ ALL: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "allocation": allocation.measure,
     "steering": steering.measure,
     "files": files.measure,
+    "mqtt": mqtt.measure,
     "day": day_bars.measure,
 }
 BUILD = Path(__file__).parents[2] / "build"  # on the disk of the checkout: /tmp may be memory

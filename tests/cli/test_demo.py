@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -13,10 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.sim.demo import default_site, site_beside
+from edgegw.sim import broker
+from edgegw.sim.demo import Demo, Script
+from edgegw.sim.demo_site import default_site, site_beside
 
 DEMO = (sys.executable, "-m", "edgegw", "demo", "--plain", "--chargers", "3", "--pace", "0.3")
 WITHIN_S = 240  # half a minute on a machine at rest
+OVER_MQTT = [
+    "read along: edgegw mqtt watch --broker mqtt://127.0.0.1:",
+    "asks over MQTT for 70 A",
+    "bms did not renew it: the limit falls back to 100 A",
+]
 READY = {"chargers": ["CP01", "CP04"], "meter": "tcp://127.0.0.1:4711"}
 
 pytestmark = pytest.mark.timeout(300)
@@ -74,7 +82,8 @@ async def test_two_demos_at_once_end_with_ledgers_that_agree(start: Start, folde
         out, err = await asyncio.wait_for(demo.communicate(), WITHIN_S)
         told = out.decode()
         assert demo.returncode == 0, err.decode() + told
-        for line in ("the cars give way", "the cars get more", "kill -9", "the ledgers agree"):
+        lines = ["the cars give way", "the cars get more", "kill -9", "the ledgers agree"]
+        for line in lines + (OVER_MQTT if broker.program() is not None else []):
             assert line in told
         flows = re.findall(r"amps of building\+cars: L1 (\d+)\+(\d+) .*? fuse 125", told)
         assert {building for building, _ in flows} >= {"14", "62"}
@@ -96,6 +105,24 @@ async def test_an_end_in_the_middle_leaves_nothing_running(
     assert demo.returncode == 130, err.decode()
     assert _processes_that_name(folder) == []
     assert os.listdir(folder) == []
+
+
+async def test_without_mosquitto_the_demo_says_so_and_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(broker, "program", lambda: None)
+    told: list[str] = []
+    async with contextlib.AsyncExitStack() as stack:
+        demo = Demo(Script(), told.append, lambda _: None)
+        assert await demo._start_broker(default_site(), folder, stack) is None
+    assert told == ["no MQTT: mosquitto is not installed (apt-get install mosquitto); on without it"]
+    assert site_beside(default_site(), folder, "ws://127.0.0.1:4712/csms", READY)[1].mqtt is None
+
+
+def test_the_site_file_of_the_demo_names_its_broker(folder: Path):
+    _, site = site_beside(default_site(), folder, "ws://x/csms", {**READY, "broker": "mqtt://127.0.0.1:4713"})
+    assert site.mqtt is not None
+    assert (site.mqtt.broker, site.mqtt.commands) == (
+        "mqtt://127.0.0.1:4713", ("limit/set", "limit/release"),
+    )  # fmt: skip
 
 
 def test_the_site_file_of_the_demo_names_what_is_there(folder: Path):

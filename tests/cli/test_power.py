@@ -49,6 +49,17 @@ async def test_a_limit_is_set_shown_and_cleared(garage: House, shell: Shell):
     assert (await shell("limit", "clear")).stdout == "0 limits cleared\n"
 
 
+async def test_a_limit_with_a_fallback_says_what_holds_when_it_expired(garage: House, shell: Shell):
+    asked = ("garage", "--amps", "16", "--for", "2 min", "--fallback", "8", "--priority", "10")
+    told = await shell("limit", "set", *asked)
+    assert told.stdout == "garage: 16 A by building, for 2 min, then 8 A until it is set anew or cleared\n"
+    assert "Z, then 8 A\n" in (await shell("power")).stdout
+    garage.load.control.limits.clock_stepped(-120.0)  # its time is over
+    (line,) = [one for one in (await shell("power")).stdout.splitlines() if "fallback holds" in one]
+    assert line.split()[:5] == ["building", "garage", "8", "8", "8"]
+    assert line.endswith("expired, fallback holds")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -59,6 +70,9 @@ async def test_a_limit_is_set_shown_and_cleared(garage: House, shell: Shell):
         (("set", "garage", "--watts", "-NaN"), 2, "'-NaN' is not a number"),
         (("clear", "attic"), 1, 'there is no circuit "attic"; there are: main, garage'),
         (("set", "garage", "--amps", "5", "--for", "2"), 2, "a unit is missing"),
+        (("set", "garage", "--amps", "5", "--fallback", "5"), 2, "--fallback needs --for"),
+        (("set", "garage", "--amps", "5", "--for", "2 h", "--fallback", "nan"), 2, "'nan' is not a number"),
+        (("set", "garage", "--amps", "5", "--priority", "101"), 2, "not in the range"),
         (("set", "attic", "--amps", "5"), 1, 'there is no circuit "attic"'),
     ],
 )

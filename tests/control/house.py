@@ -147,7 +147,9 @@ class House:
         standalone: bool = False,
         known: frozenset[str] = frozenset(),
         plan: PowerPlan | None = None,
+        **parts: object,
     ) -> None:
+        self.parts = parts  # of the control server: audit, lag, mqtt, ...
         self.plan = plan  # of a site that is balanced
         self.folder = folder
         self.socket = folder / "control.sock"
@@ -194,6 +196,9 @@ class House:
         self.gateway.recover(recovery)
         if self.plan is not None:
             self._balance(self.plan, recovery)
+        await self.open_api(recovery, tcp=tcp)
+
+    async def open_api(self, recovery: Recovery, *, tcp: bool) -> None:
         self.server = ControlServer(
             self.gateway,
             self.journal,
@@ -201,6 +206,7 @@ class House:
             site_name="Deck",
             started_at=time.time(),
             files=await self.open_files(recovery),
+            **self.parts,
         )
         listen = Address("127.0.0.1", 0) if tcp else None
         await self.server.start(self.socket, listen, self.token_file if tcp else None)

@@ -477,6 +477,8 @@ async def test_a_broken_store_is_503_with_words(house: House, api: Api, monkeypa
 async def test_the_document_is_openapi_31_and_names_every_route(api: Api):
     assert api.document["openapi"].startswith("3.1")
     assert set(api.document["paths"]) == {
+        "/healthz", "/readyz", "/metrics", "/v1/audit",
+        "/v1/alarms", "/v1/alarms/catalogue", "/v1/alarms/acknowledge",
         "/v1/health", "/v1/site", "/v1/chargers", "/v1/chargers/{identity}",
         "/v1/chargers/{identity}/quarantine", "/v1/chargers/{identity}/call",
         "/v1/events", "/v1/chargers/{identity}/events",

@@ -78,6 +78,27 @@ async def test_a_limit_is_set_acted_on_shown_and_cleared(garage: House, http: ht
     assert (await http.get("/v1/power")).json()["limits"] == []
 
 
+async def test_a_limit_that_is_not_renewed_falls_back_and_is_shown_so(garage: House, http: httpx.AsyncClient):
+    order = {
+        "circuit": "garage",
+        "limit_a": 16,
+        "source": "bms",
+        "priority": 10,
+        "for_s": 60,
+        "fallback_a": 8,
+    }
+    (limit,) = (await http.post("/v1/limits", json=order)).json()["limits"]
+    assert (limit["priority"], limit["fallback_a"], limit["state"]) == (10, 8.0, "holds")
+    garage.load.control.limits.clock_stepped(-60.0)  # its time is over
+    garage.load.step()
+    (limit,) = (await http.get("/v1/power")).json()["limits"]
+    assert (limit["limit_a"], limit["state"]) == ([8.0] * 3, "fallback")
+    assert [notice.kind for notice in garage.gateway.notices][-1] == "limit_expired"
+    (limit,) = (await http.post("/v1/limits", json=order)).json()["limits"]
+    assert (limit["limit_a"], limit["state"]) == ([16.0] * 3, "holds")
+    assert [notice.kind for notice in garage.gateway.notices][-1] == "limit_expired_over"
+
+
 async def test_a_limit_in_watts_is_one_for_all_phases(garage: House, http: httpx.AsyncClient):
     found = (await http.post("/v1/limits", json={"limit_w": 6900, "chargers_only": True})).json()
     (limit,) = found["limits"]
@@ -93,6 +114,10 @@ async def test_a_limit_in_watts_is_one_for_all_phases(garage: House, http: httpx
         ({"circuit": "main", "limit_a": -1}, "greater than or equal to 0"),
         ({"circuit": "main", "limit_a": "lots"}, "valid number"),
         ({"circuit": "main", "limit_a": 10, "for_s": 0}, "greater than 0"),
+        ({"circuit": "main", "limit_a": 10, "fallback_a": 5}, "fallback_a needs for_s"),
+        ({"circuit": "main", "limit_a": 10, "for_s": 9, "fallback_a": -1}, "greater than or equal to 0"),
+        ({"circuit": "main", "limit_a": 10, "priority": 101}, "less than or equal to 100"),
+        ({"circuit": "main", "limit_a": 10, "priority": 1.5}, "valid integer"),
         ({"circuit": "main", "limit_a": 10, "source": ""}, "at least 1 character"),
         ({"circuit": "main", "limit_a": 10, "floor_14a": True}, "set chargers_only"),
         ({"circuit": "main", "limit_a": 10, "amps": 10}, "Extra inputs are not permitted"),

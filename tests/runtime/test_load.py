@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC
 from typing import Any
 
-from edgegw.balance.model import Reading
+import msgspec
+
+from edgegw.balance.limits import LimitBook
+from edgegw.balance.model import Circuit, Reading
+from edgegw.balance.tree import Tree
 from edgegw.core.effects import Noticed
 from edgegw.core.events import Instant
+from edgegw.core.records import SaveDocument, StoreOp
 from edgegw.runtime.load import FAILURES_LOGGED_EVERY, LoadLoop
 from edgegw.runtime.session import CLOUD_BACKLOG_MAX
 from tests.control.house import GARAGE, House
@@ -20,6 +27,7 @@ class Decisions:
     """`LoadControl` as the loop sees it; counts, and fails when told to."""
 
     def __init__(self) -> None:
+        self.limits = LimitBook(Tree([Circuit(name="main", limit_a=63.0)], []), UTC)
         self.seen: list[int] = []  # readings known at each decision
         self.known = 0
         self.broken = False
@@ -33,11 +41,22 @@ class Decisions:
             raise RuntimeError("a bug")
         self.seen.append(self.known)
         self.changed.set()
+        self.limits.resolve(now.wall)
         return [], []
 
 
-def loop_of(decisions: Decisions, notices: list[Noticed]) -> LoadLoop:
-    return LoadLoop(decisions, {}, notices.append, lambda ops: None, ("grid", "garage"))  # type: ignore[arg-type]
+def loop_of(decisions: Decisions, notices: list[Noticed], kept: list[StoreOp] | None = None) -> LoadLoop:
+    commit = (kept if kept is not None else []).extend
+    return LoadLoop(decisions, {}, notices.append, commit, ("grid", "garage"))  # type: ignore[arg-type]
+
+
+def limits_in(kept: list[StoreOp]) -> list[dict[str, Any]]:
+    """What the newest document holds."""
+    document = kept[-1]
+    assert isinstance(document, SaveDocument)
+    assert document.durable
+    assert document.value is not None
+    return msgspec.json.decode(document.value)  # type: ignore[no-any-return]
 
 
 def reading() -> Reading:
@@ -113,6 +132,35 @@ async def test_trouble_of_a_meter_is_told_and_ends():
         ("meter_no_answer", True),
         ("meter_ok", False),
     ]
+
+
+async def test_limits_are_kept_when_they_are_set_expire_or_move_with_the_clock_and_not_otherwise():
+    decisions, kept = Decisions(), list[StoreOp]()
+    loop, wall = loop_of(decisions, [], kept), time.time()
+    loop.step()
+    assert kept == []
+    decisions.limits.set("bms", now_wall=wall, limit_a=63, expires_at=wall + 600, fallback_a=32)
+    loop.limits_changed()
+    loop.step()
+    assert [len(kept), limits_in(kept)[0]["expires_at"]] == [1, wall + 600]
+    decisions.limits.clock_stepped(-3600.0)
+    loop.step()
+    loop.step()
+    assert (len(kept), limits_in(kept)[0]["expired"]) == (2, True)
+    decisions.limits.clear("bms")
+    loop.limits_changed()
+    assert limits_in(kept) == []
+    loop.stop()
+
+
+async def test_a_limit_is_kept_although_decisions_fail():
+    decisions, kept = Decisions(), list[StoreOp]()
+    loop = loop_of(decisions, [], kept)
+    decisions.broken = True
+    decisions.limits.set("bms", now_wall=0.0, limit_a=63)
+    loop.limits_changed()
+    assert len(kept) == 1
+    loop.stop()
 
 
 async def test_a_cloud_that_does_not_wait_for_answers_is_slowed_down(tmp_path):

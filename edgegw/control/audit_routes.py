@@ -1,0 +1,25 @@
+"""Who ordered what, over HTTP. Part of the routes of `control.server`, whose rules hold here too."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from edgegw.control.audit_models import AuditList
+from edgegw.control.service import Service
+
+ENTRIES_MAX = 1000
+
+Limit = Annotated[int, Query(ge=1, le=ENTRIES_MAX, description="entries per page")]
+Before = Annotated[int | None, Query(ge=1, description="`next_before` of the page before")]
+
+routes = APIRouter()
+
+
+@routes.get("/audit", response_model=AuditList, summary="Orders given to this box, newest first")
+async def audit(request: Request, limit: Limit = 100, before: Before = None) -> Response:
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    found = await service.audit.entries(limit, before)
+    return Response(found.model_dump_json(), media_type="application/json")
