@@ -37,6 +37,7 @@ class Car:
     """The plug at one connector and the car in it. Amps are per phase, triples are by grid phase."""
 
     __slots__ = (
+        "_pending_a",
         "arrived_at",
         "cap_a",
         "ceiling_a",
@@ -115,6 +116,7 @@ class Car:
         self.high = self.est
         self.sample_at = -INFINITE
         self.target_a = 0.0
+        self._pending_a: tuple[float, float] | None = None  # least and most of targets that no sample showed
         self.stubborn_a = 0.0  # what it draws while it defies its limit
         self.stopped: list[float] | None = None  # what it drew, in the step in which it stopped by itself
         self.effect_until = -INFINITE
@@ -216,6 +218,7 @@ class Car:
             self.state_at = now
             if plug.state is PlugState.CHARGING:
                 self.effect_until = now + STARTS_S
+                self._pending_a = None
                 self.target_a = min(max(self.offer_a, plug.standing_a), self.cap_a)
         self.present = present
 
@@ -236,6 +239,7 @@ class Car:
         self.on = False
         self.offer_a = 0.0
         self.target_a = 0.0
+        self._pending_a = None
         self.effect_until = -INFINITE
 
     def _sample(self, plug: Plug, now: float, settings: Settings) -> None:
@@ -259,6 +263,7 @@ class Car:
         settled = plug.drawn_at >= self.offer_at + 5.0
         if settled and self.effect_until > now and abs(highest - self.target_a) < UNDER_USE_A:
             self.effect_until = now
+            self._pending_a = None
         self._learn_phases(highest, settled)
 
     def _learn_phases(self, highest: float, settled: bool) -> None:
@@ -285,13 +290,15 @@ class Car:
             self.low = self.high = self.est
         elif now >= self.effect_until:
             self.effect_until = -INFINITE
+            self._pending_a = None
             if self.sample_at < self.offer_at + 5.0:  # no sample since has shown it
                 self.est = self._at_target()
             self.low = self.high = self.est
         else:
-            est, target = self.est, self._at_target()
-            self.low = [min(est[0], target[0]), min(est[1], target[1]), min(est[2], target[2])]
-            self.high = [max(est[0], target[0]), max(est[1], target[1]), max(est[2], target[2])]
+            least, most = self._pending_a or (self.target_a, self.target_a)
+            est, low, high = self.est, self._on_phases(least), self._on_phases(most)
+            self.low = [min(est[0], low[0]), min(est[1], low[1]), min(est[2], low[2])]
+            self.high = [max(est[0], high[0]), max(est[1], high[1]), max(est[2], high[2])]
 
     def _close_at_rest(self, now: float) -> None:
         """It does not draw, or not for long: its word may be ahead of the meter, or behind."""
@@ -305,9 +312,12 @@ class Car:
             self.high = self._at_target()
 
     def _at_target(self) -> list[float]:
+        return self._on_phases(self.target_a)
+
+    def _on_phases(self, value_a: float) -> list[float]:
         amps = [0.0, 0.0, 0.0]
         for phase in self.phases:
-            amps[phase] = self.target_a
+            amps[phase] = value_a
         return amps
 
     def _learn(self, now: float, settings: Settings) -> None:
@@ -341,7 +351,8 @@ class Car:
         """Let it have `amps` from now on."""
         if amps == self.offer_a:
             return
-        was = self.offer_a
+        was, pending = self.offer_a, now < self.effect_until
+        before_a = self.target_a
         self.offer_a = amps
         self.offer_at = now
         if amps < was:
@@ -350,6 +361,11 @@ class Car:
         else:
             self.effect_until = now + settings.effect_up_s
         self.target_a = min(amps, self.cap_a)
+        if pending:  # it may have followed the one before already, though no sample has shown it
+            least, most = self._pending_a or (before_a, before_a)
+            self._pending_a = min(least, self.target_a), max(most, self.target_a)
+        else:
+            self._pending_a = None
 
     def admit(self, now: float) -> None:
         """Its turn: from now on its least is kept for it; the offer follows when the room is free."""

@@ -597,6 +597,22 @@ def test_a_limit_of_zero_stops_everybody_at_once():
     assert total(house.run(1)) == 0
 
 
+@pytest.mark.parametrize(("sample_s", "follow_s"), [(3, 2.0), (5, 3.0), (7, 4.0), (10, 1.0), (30, 3.0)])
+@pytest.mark.parametrize("after_s", range(8, 24, 2))
+def test_a_limit_that_comes_while_cars_still_rise_pauses_nobody(after_s: int, sample_s: int, follow_s: float):
+    """Their samples are old: what they draw more than a moment ago is theirs, not the building's."""
+    wired = connectors(3)
+    house = House([circuit(limit_a=63)], wired, building=(10, 10, 10), sample_s=sample_s, follow_s=follow_s)
+    house.plug_in_all()
+    house.run(after_s)
+    house.limits = [limit(40)]
+    for _ in range(40):
+        frame = house.run(1)
+        assert min(frame.grants.values()) >= 6, frame
+    assert max(frame.currents["main"]) <= 40
+    assert total(frame) >= 24
+
+
 def test_phases_differ_by_no_more_than_the_unbalance_limit():
     circuits = [circuit(limit_a=100, unbalance_a=20)]
     wired = [connector(1, phases=(0,)), connector(2, phases=(0,)), connector(3, phases=(1,)), connector(4)]
