@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 SEEDS ?= 500
-PYTEST_WORKERS ?= auto
+PYTEST_WORKERS ?= 3
 PYTEST_ARGS ?=
 
 # The stamp carries the hash of what .venv was made from, so that a new lock makes it again.

@@ -79,7 +79,7 @@ def _is_over(phase: PhaseMeter, now: Instant) -> bool:
 
 def _fallback(order: Order, now: Instant) -> Iterator[Condition]:
     """Set by the building, not renewed in time: what was agreed for that holds."""
-    if order.expires_at is None or order.fallback_a is None or order.expires_at > now.wall:
+    if order.state(now.wall) != "fallback":
         return
     text = (
         f"the limit of {order.source!r} on {order.circuit} has expired and was not renewed; "
