@@ -80,7 +80,7 @@ class Discovery:
             return {}
         identities = list(view.chargers)
         if identities != self._names[0]:
-            self._names = identities, slugs(identities)
+            self._names = identities, slugs(identities, view.named)
         self._chargers = {
             identity: self._charger(identity, facts, view) for identity, facts in view.chargers.items()
         }

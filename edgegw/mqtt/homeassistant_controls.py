@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 
 from edgegw.mqtt.homeassistant_entities import STATE_MAX, Control, Entity
 
@@ -64,9 +65,11 @@ _NOW_MS = "(utcnow().timestamp() * 1000) | round | int"
 
 
 def command_template(control: Control, names: Mapping[str, str | int]) -> str:
-    """`names`: what `fields` may speak of beside `value`. The transaction is new for every press."""
+    """`names`: what `fields` may speak of beside `value`. The transaction is new for every press, and another
+    for every charger and connector: an automation presses many buttons in one millisecond."""
+    of = sha256(repr(sorted(names.items())).encode("utf-8", "surrogatepass")).hexdigest()[:8]
     members = {
-        "transaction": f"'ha-{control.key}-' ~ {_NOW_MS}",
+        "transaction": f"'ha-{control.key}-{of}-' ~ {_NOW_MS}",
         "ts": "utcnow().isoformat()",
         **{name: _named(expression, names) for name, expression in control.fields.items()},
     }

@@ -51,7 +51,7 @@ class Snapshots:
         meters = snapshot_power.meters(load, now)
         return View(
             at=now.wall,
-            info=self._info.info(chargers, meters, circuits),
+            info=self._info.info(chargers, meters, circuits, self._named()),
             health=self._health.health(now, active),
             cloud=snapshot_box.cloud_state(gateway, now, self._site.started_at),
             site=self._site_state(chargers, alarms, active, now),
@@ -60,6 +60,7 @@ class Snapshots:
             circuits=circuits,
             limits=snapshot_power.limits(load, now),
             chargers=chargers,
+            named=self._named(),
             alarms=alarms,
         )
 
@@ -83,10 +84,14 @@ class Snapshots:
 
     def _identities(self) -> dict[str, None]:
         """Sorted, without the surplus."""
-        gateway, load = self._gateway, self._gateway.load
-        named = gateway.settings.known | (load.control.plan.wirings.keys() if load is not None else set())
-        found = [*sorted(named), *sorted(gateway.sessions.keys() - named)][:CHARGERS_MAX]
+        named = self._named()
+        found = [*sorted(named), *sorted(self._gateway.sessions.keys() - named)][:CHARGERS_MAX]
         return dict.fromkeys(sorted(found))
+
+    def _named(self) -> frozenset[str]:
+        """Those that the site file names."""
+        gateway, load = self._gateway, self._gateway.load
+        return gateway.settings.known | (load.control.plan.wirings.keys() if load is not None else set())
 
     def _forget(self, gone: set[str]) -> None:
         if gone:

@@ -7,7 +7,7 @@ Rules of this file: read only; what changes every second by nature (uptime, load
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -35,21 +35,30 @@ class InfoMaker:
         self._site = site
         self._commands = tuple(commands)
         self._hostname = socket.gethostname()
-        self._made_of: tuple[tuple[str, ...], ...] | None = None
+        self._made_of: tuple[Any, ...] | None = None
         self._info: payloads.Info
 
     def info(
-        self, identities: Iterable[str], meters: Iterable[str], circuits: Iterable[str]
+        self,
+        identities: Iterable[str],
+        meters: Iterable[str],
+        circuits: Iterable[str],
+        named: Set[str] = frozenset(),
     ) -> payloads.Info:
-        of = tuple(identities), tuple(meters), tuple(circuits)
+        """`named`: chargers of the site file, whose topics no stranger takes."""
+        of = tuple(identities), tuple(meters), tuple(circuits), named
         if of != self._made_of:
             self._made_of, self._info = of, self._make(*of)
         return self._info
 
     def _make(
-        self, identities: tuple[str, ...], meters: tuple[str, ...], circuits: tuple[str, ...]
+        self,
+        identities: tuple[str, ...],
+        meters: tuple[str, ...],
+        circuits: tuple[str, ...],
+        named: Set[str],
     ) -> payloads.Info:
-        topics = slugs(identities)
+        topics = slugs(identities, named)
         return payloads.Info(
             gateway=self._site.id,
             name=self._site.name,

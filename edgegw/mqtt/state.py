@@ -10,7 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -66,19 +66,19 @@ class StateMaker:
         yield "balancer", "", view.balancer
         yield from self._named("meter", view.meters)
         yield from self._named("circuit", view.circuits)
-        yield from self._named("charger", view.chargers)
+        yield from self._named("charger", view.chargers, view.named)
         for key, alarm in view.alarms.items():  # its id is a name in topics already
             yield "alarm", key, alarm
 
-    def _named(self, kind: str, things: Mapping[str, Any]) -> Iterator[Part]:
-        names = self._names(kind, things)
+    def _named(self, kind: str, things: Mapping[str, Any], first: Container[str] = ()) -> Iterator[Part]:
+        names = self._names(kind, things, first)
         return ((kind, names[name], of) for name, of in things.items())
 
-    def _names(self, kind: str, names: Iterable[str]) -> dict[str, str]:
+    def _names(self, kind: str, names: Iterable[str], first: Container[str] = ()) -> dict[str, str]:
         wanted = list(names)
         known = self._slugs.get(kind)
         if known is None or known[0] != wanted:
-            known = self._slugs[kind] = wanted, slugs(wanted)
+            known = self._slugs[kind] = wanted, slugs(wanted, first)
         return known[1]
 
     def _make(self, kind: str, name: str, of: Any) -> Iterator[Message]:

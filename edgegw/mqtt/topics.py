@@ -7,7 +7,7 @@ stands in `CHANNELS`. Names in topics are of a-z 0-9 and "-" only; the raw ident
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Literal
 
@@ -83,11 +83,14 @@ def slug(name: str) -> str:
     return _NOT_SLUG.sub("-", name.lower()).strip("-")[:SLUG_MAX] or "x"
 
 
-def slugs(names: Iterable[str]) -> dict[str, str]:
-    """By name; two that would be the same differ by a hash. Who is spelt as its slug keeps the plain one."""
+def slugs(names: Iterable[str], first: Container[str] = ()) -> dict[str, str]:
+    """By name; two that would be the same differ by a hash.
+
+    The plain one is for those in `first` before all others, then for who is spelt most like it.
+    """
     taken: set[str] = set()
     found: dict[str, str] = {}
-    for name in sorted(set(names), key=_likest_first):
+    for name in sorted(set(names), key=lambda name: (name not in first, *_likest_first(name))):
         found[name] = next(candidate for candidate in _candidates(name) if candidate not in taken)
         taken.add(found[name])
     return found

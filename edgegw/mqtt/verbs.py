@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from typing import Any, Protocol
 
 from pydantic import JsonValue, ValidationError
@@ -46,11 +46,15 @@ class _Names:
         self._identities: frozenset[str] = frozenset()
         self._by_topic: dict[str, str] = {}
 
-    def find(self, name: str, identities: frozenset[str]) -> str | None:
+    def find(self, name: str, named: Set[str], others: Set[str]) -> str | None:
+        """A charger that the site file names gives way to no stranger who calls itself by its topic."""
+        identities = frozenset(named | others)
         if identities != self._identities:
             self._identities = identities
-            self._by_topic = {topic: identity for identity, topic in slugs(identities).items()}
-        return name if name in identities else self._by_topic.get(name)
+            self._by_topic = {topic: identity for identity, topic in slugs(identities, named).items()}
+        if name in named:
+            return name
+        return self._by_topic.get(name) or (name if name in identities else None)
 
 
 class Verbs:
@@ -63,8 +67,7 @@ class Verbs:
         self._gateway = gateway
         self._settings = settings
         self._alarms = alarms
-        self._named = _Names()
-        self._all = _Names()
+        self._names = _Names()
         # Other numbers after a restart: a charger may still hold a start that was not used.
         self._starts = itertools.count(int(clock.now().wall))
         self._ways: Mapping[Verb, Callable[[Any, tuple[str, ...]], Awaitable[Data]]] = {
@@ -84,11 +87,9 @@ class Verbs:
         }
 
     def find(self, name: str) -> str | None:
-        """A charger that the site file names gives way to no stranger who calls itself by its topic."""
         load = self._gateway.load
         wired = load.control.plan.wirings.keys() if load is not None else frozenset[str]()
-        named = self._gateway.settings.known | wired
-        return self._named.find(name, named) or self._all.find(name, named | self._gateway.sessions.keys())
+        return self._names.find(name, self._gateway.settings.known | wired, self._gateway.sessions.keys())
 
     async def run(self, verb: Verb, request: Request, chargers: tuple[str, ...]) -> Data:
         return await self._ways[verb](request, chargers)

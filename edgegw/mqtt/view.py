@@ -31,4 +31,5 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     circuits: Mapping[str, payloads.CircuitState] = {}
     limits: Mapping[str, payloads.LimitState] = {}
     chargers: Mapping[str, ChargerFacts] = {}
+    named: frozenset[str] = frozenset()  # chargers that the site file names: no stranger takes their topics
     alarms: Mapping[str, payloads.AlarmState] = {}

@@ -69,3 +69,10 @@ def test_a_tree_knows_its_topics():
         tree.topic("nonsense")
     with pytest.raises(KeyError):
         tree.topic("connector", charger="cp-7")
+
+
+def test_a_stranger_takes_no_topic_of_a_charger_that_the_site_file_names():
+    assert slugs(["CP-1", "cp-1"])["cp-1"] == "cp-1"
+    found = slugs(["CP-1", "cp-1"], first={"CP-1"})
+    assert found["CP-1"] == "cp-1"
+    assert found["cp-1"].startswith("cp-1-")
