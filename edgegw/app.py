@@ -14,18 +14,17 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvloop
 
-from edgegw import __version__, app_power, logs
+from edgegw import __version__, app_power, app_settings, logs
 from edgegw.config import SiteConfig
-from edgegw.core.authorization import TokenPolicy
 from edgegw.core.effects import Noticed
-from edgegw.core.files import NO_FILES, FilesPolicy
+from edgegw.core.files import NO_FILES
 from edgegw.core.load_control import LoadControl
 from edgegw.core.records import Recovery
-from edgegw.core.site import Policy, Site
+from edgegw.core.site import Site
 from edgegw.errors import StoreFault
 from edgegw.links import tls
 from edgegw.links.charger_server import ChargerServer, ServerSettings
@@ -35,16 +34,12 @@ from edgegw.links.keepalive import KeepAlive
 from edgegw.links.rate import DialGate, LoginLimiter
 from edgegw.links.sockets import join_host_port
 from edgegw.links.websocket import LegSettings
-from edgegw.quirks.load import load_quirks
 from edgegw.runtime.audit import AuditTrail
-from edgegw.runtime.backoff import BackoffSettings
-from edgegw.runtime.cloud_way import GatewaySettings
 from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.loop_lag import LoopLag
 from edgegw.store.journal import Journal
 from edgegw.store.session import StoreAlarm
 from edgegw.store.telemetry import Telemetry
-from edgegw.wire.versions import Version
 
 if TYPE_CHECKING:
     from edgegw.alarms.watch import AlarmWatch
@@ -60,67 +55,6 @@ log = logging.getLogger("edgegw")
 COLLECT_AFTER = (50_000, 20, 50)  # new objects; collections of the generation before
 EVENTS_KEPT_MIN = 100  # without [mqtt] nobody takes them
 EXIT_STORE_BROKEN = 75  # EX_TEMPFAIL: the service manager should start us again
-
-
-def policy_from(config: SiteConfig) -> Policy:
-    cloud = config.cloud
-    auth = config.authorization
-    tokens = TokenPolicy(
-        accept_unknown=auth.unknown_tags == "accept",
-        site_cache=auth.site_cache,
-        cache_lifetime_s=auth.cache_lifetime_s,
-        tags={tag.casefold(): status for tag, status in auth.tags.items()},
-    )
-    common: dict[str, Any] = {
-        "accept_unknown_chargers": config.chargers.unknown == "accept",
-        "mode": auth.mode,
-        "tokens": tokens,
-        "one_transaction_per_tag": auth.one_transaction_per_tag,
-        "charger_answer_timeout_s": config.chargers.answer_timeout_s,
-        "heartbeat_interval_s": int(config.chargers.heartbeat_interval_s),
-    }
-    if cloud is None:
-        return Policy(standalone=True, **common)
-    return Policy(
-        serve_locally=cloud.on_loss == "serve_locally",
-        cloud_answer_timeout_s=cloud.answer_timeout_s,
-        message_attempts=cloud.message_attempts,
-        message_retry_interval_s=cloud.message_retry_interval_s,
-        replay_boot_always=cloud.replay_boot == "always",
-        replay_unlimited=cloud.replay_rate_per_s == 0,
-        adopt_moves=cloud.moves == "adopt",
-        gateway_url=config.chargers.public_url or "",
-        **common,
-    )
-
-
-def files_policy_from(config: SiteConfig) -> FilesPolicy:
-    """Raises ConfigFault for a quirk file that is wrong."""
-    if config.files is None:
-        return NO_FILES
-    return FilesPolicy(
-        works=True,
-        patience_s=config.files.patience_s,
-        relay_forbidden=config.files.forbidden == "relay",
-        quirks=load_quirks(config.balancing.quirks_directory),
-    )
-
-
-def gateway_settings(config: SiteConfig) -> GatewaySettings:
-    cloud, chargers = config.cloud, config.chargers
-    assumed = None if chargers.missing_subprotocol == "refuse" else Version(chargers.missing_subprotocol)
-    if cloud is None:
-        return GatewaySettings(path=chargers.path, known=chargers.known, assumed_version=assumed)
-    return GatewaySettings(
-        path=chargers.path,
-        cloud_url=cloud.url,
-        known=chargers.known,
-        assumed_version=assumed,
-        replay_rate_per_s=cloud.replay_rate_per_s,
-        backoff=BackoffSettings(
-            cloud.retry_wait_minimum_s, cloud.retry_random_range_s, cloud.retry_repeat_times
-        ),
-    )
 
 
 class App:
@@ -163,15 +97,21 @@ class App:
             on_broken=self._store_broken,
         )
         site = Site(
-            policy_from(config),
+            app_settings.policy_from(config),
             lambda: str(uuid.uuid4()),
             app_power.policy_from(config),
-            files_policy_from(config),
+            app_settings.files_policy_from(config),
         )
         self._client = self._cloud_client()
         turns = DialGate(config.cloud.connect_rate_per_s) if config.cloud is not None else None
         self.gateway = Gateway(
-            site, gateway_settings(config), self.journal, self._client, turns, self._verifier, LoginLimiter()
+            site,
+            app_settings.gateway_settings(config),
+            self.journal,
+            self._client,
+            turns,
+            self._verifier,
+            LoginLimiter(),
         )
         for alarm in self._early_alarms:
             self._store_alarm(alarm)
@@ -238,7 +178,7 @@ class App:
         self._station = app_station.station_from(
             self.config,
             self.config.publishing,
-            gateway_settings(self.config),
+            app_settings.gateway_settings(self.config),
             self.gateway,
             recovery.documents,
             self._client,
@@ -316,6 +256,7 @@ class App:
 
     def start_building(self) -> None:
         """MQTT, when the site file has it: last of all, nobody who charges waits for a broker."""
+        recovery, self._recovery = self._recovery, Recovery()  # nobody else needs it any more
         if self.config.mqtt is None or self._control is None:
             return
         from edgegw import app_mqtt
@@ -325,7 +266,7 @@ class App:
             self.config.mqtt,
             self.gateway,
             self._control.service,
-            self._recovery,
+            recovery,
             started_at=self.started_at,
             telemetry=self._telemetry,
             audit=self._audit,

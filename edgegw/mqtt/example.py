@@ -13,7 +13,7 @@ from edgegw.mqtt.view import ChargerFacts, View
 
 TS = "2026-11-20T23:40:01.250Z"
 SINCE = "2026-11-20T22:10:07.031Z"
-REASON = "main L2 (63 A fuse): building 41 A, 2 cars share 20 A"
+REASON = "main L2 (32 A by bms): building 17 A, 1 car shares 13 A"
 
 CONNECTOR = payloads.ConnectorState(
     connector=1,
@@ -23,7 +23,7 @@ CONNECTOR = payloads.ConnectorState(
     power_w=7350,
     current_l_a=(10.6, 10.7, 10.6),
     energy_wh=81_204_411,
-    limit_a=11.0,
+    limit_a=13.0,
     limit_reason=REASON,
     limit_binding="circuit",
     phases=3,
@@ -75,13 +75,13 @@ METER = payloads.MeterState(
     trouble="",
 )
 ALARM = payloads.AlarmState(
-    id="charger-not-obeying-cp-01-1",
-    code="charger_not_obeying",
-    severity="error",
-    title="Charger does not keep its limit",
-    text="it draws 15.8 A although it accepted 11 A",
-    todo="Check the charger's firmware and its load management settings.",
-    target="CP-01/1",
+    id="certificate-ends-certificate-chargers",
+    code="certificate_ends",
+    severity="warning",
+    title="A certificate ends soon, or has ended",
+    text="tls/edgegw.crt ends on 2026-12-14",
+    todo="Have a new certificate made, put it in the place of the old file and restart edgegw.",
+    target="certificate chargers",
     state="active",
     acknowledged=False,
     acknowledged_by="",
@@ -142,7 +142,7 @@ VIEW = View(
         limit_a=32.0,
         limit_l_a=(32.0, 32.0, 32.0),
         limit_source="bms",
-        headroom_a=2.5,
+        headroom_a=0.2,
         chargers_w=7350,
         chargers_known=1,
         chargers_connected=1,
@@ -150,7 +150,7 @@ VIEW = View(
         transactions_running=1,
         energy_wh=81_204_411,
         alarms=1,
-        worst_severity="error",
+        worst_severity="warning",
     ),
     balancer=payloads.BalancerState(
         mode="steering",
@@ -160,8 +160,8 @@ VIEW = View(
             payloads.ConnectorAllocation(
                 charger="CP-01",
                 connector=1,
-                limit_a=11.0,
-                accepted_a=11.0,
+                limit_a=13.0,
+                accepted_a=13.0,
                 reason=REASON,
                 binding="circuit",
                 control="steered",
@@ -178,8 +178,8 @@ VIEW = View(
             limit_source="bms",
             measured_l_a=(27.1, 27.5, 27.2),
             building_l_a=(16.5, 16.8, 16.6),
-            granted_l_a=(11.0, 11.0, 11.0),
-            free_l_a=(2.5, 2.5, 2.8),
+            granted_l_a=(13.0, 13.0, 13.0),
+            free_l_a=(0.5, 0.2, 0.4),
             meter_stale=False,
         )
     },

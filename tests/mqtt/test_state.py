@@ -38,7 +38,7 @@ def test_the_topics_of_a_small_site():
         "charger/cp-01/connector/1/state",
         "charger/cp-01/session/1",
         "charger/cp-01/firmware",
-        "alarm/charger-not-obeying-cp-01-1",
+        "alarm/certificate-ends-certificate-chargers",
         "limit/bms/state",
     ]
 
