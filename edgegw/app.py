@@ -235,10 +235,11 @@ class App:
     async def start_control(self) -> None:
         """The local API. Its framework is imported here, after the chargers' door is open."""
         from edgegw.control.server import ControlServer
+        from edgegw.control.service import Service
 
         control = self.config.control
         site = self.config.site
-        self._control = ControlServer(
+        service = Service(
             self.gateway,
             self.journal,
             site_id=site.id,
@@ -252,6 +253,7 @@ class App:
             meters=lambda: (poller.status for poller in self._pollers),
             door_is_open=lambda: self._server is not None and not self.gateway.stopping,
         )
+        self._control = ControlServer(service, self._audit)
         await self._control.start(control.socket, control.listen, control.token_file)
 
     def start_building(self) -> None:

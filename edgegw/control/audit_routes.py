@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from edgegw.control.answers import json_answer, service_of
 from edgegw.control.audit_models import AuditList
-from edgegw.control.service import Service
 
 ENTRIES_MAX = 1000
 
@@ -19,7 +19,4 @@ routes = APIRouter()
 
 @routes.get("/audit", response_model=AuditList, summary="Orders given to this box, newest first")
 async def audit(request: Request, limit: Limit = 100, before: Before = None) -> Response:
-    service = request.app.state.service
-    assert isinstance(service, Service)
-    found = await service.audit.entries(limit, before)
-    return Response(found.model_dump_json(), media_type="application/json")
+    return json_answer(await service_of(request).audit.entries(limit, before))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
 from edgegw.control import event_models
-from edgegw.control.service import Service
+from edgegw.control.answers import json_answer, service_of
 
 EVENTS_MAX = 1000
 
@@ -23,7 +23,7 @@ routes = APIRouter()
     "/events", response_model=event_models.EventList, summary="What all chargers reported, newest first"
 )
 async def events(request: Request, severity: AtLeast = "info", limit: Limit = 100) -> Response:
-    return _json(await _service(request).events(None, severity, limit))
+    return json_answer(await service_of(request).events(None, severity, limit))
 
 
 @routes.get(
@@ -34,14 +34,4 @@ async def events(request: Request, severity: AtLeast = "info", limit: Limit = 10
 async def events_of_charger(
     request: Request, identity: Identity, severity: AtLeast = "info", limit: Limit = 100
 ) -> Response:
-    return _json(await _service(request).events(identity, severity, limit))
-
-
-def _service(request: Request) -> Service:
-    service = request.app.state.service
-    assert isinstance(service, Service)
-    return service
-
-
-def _json(found: event_models.EventList) -> Response:
-    return Response(found.model_dump_json(), media_type="application/json")
+    return json_answer(await service_of(request).events(identity, severity, limit))

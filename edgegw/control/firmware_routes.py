@@ -11,15 +11,14 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
-from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from edgegw.control import firmware_models as models
+from edgegw.control.answers import asker_of, json_answer, service_of
 from edgegw.control.diagnostics_desk import FileToSend
 from edgegw.control.problem import Problem
-from edgegw.control.service import Service
 
 Identity = Annotated[str, InPath(description="identity of the charger, percent-encoded", max_length=48)]
 Sha256 = Annotated[models.Sha256, InPath(description="of the file, in full")]
@@ -53,7 +52,7 @@ class _Sent(StreamingResponse):
 
 @routes.get("/firmware", response_model=models.FirmwareView, summary="Firmware here, and on its way")
 async def firmware(request: Request) -> Response:
-    return _json(_service(request).firmware.firmware())
+    return json_answer(service_of(request).firmware.firmware())
 
 
 @routes.post(
@@ -71,25 +70,25 @@ async def add_firmware(
     version: Word = "",
 ) -> Response:
     try:
-        added = await _service(request).firmware.add(
+        added = await service_of(request).firmware.add(
             request.stream(),
             _length(request),
             name=name,
             vendor=vendor,
             model=model,
             version=version,
-            asker=_asker(request),
+            asker=asker_of(request),
         )
     except ClientDisconnect as cut:
         raise Problem(400, "cut", "the file did not come whole") from cut
-    return _json(added, 201)
+    return json_answer(added, 201)
 
 
 @routes.delete(
     "/firmware/files/{sha256}", response_model=models.FileRemoved, summary="Remove a firmware file"
 )
 async def remove_firmware(request: Request, sha256: Sha256) -> Response:
-    return _json(await _service(request).firmware.remove(sha256, _asker(request)))
+    return json_answer(await service_of(request).firmware.remove(sha256, asker_of(request)))
 
 
 @routes.put(
@@ -98,12 +97,12 @@ async def remove_firmware(request: Request, sha256: Sha256) -> Response:
     summary="Keep the signature of a firmware file with it",
 )
 async def sign_firmware(request: Request, sha256: Sha256, signed: models.FileSignature) -> Response:
-    return _json(await _service(request).firmware.sign(sha256, signed, _asker(request)))
+    return json_answer(await service_of(request).firmware.sign(sha256, signed, asker_of(request)))
 
 
 @routes.get("/firmware/rollouts", response_model=models.RolloutList, summary="Rollouts, newest first")
 async def rollouts(request: Request) -> Response:
-    return _json(_service(request).firmware.rollouts())
+    return json_answer(service_of(request).firmware.rollouts())
 
 
 @routes.post(
@@ -113,12 +112,12 @@ async def rollouts(request: Request) -> Response:
     summary="Bring a firmware file to chargers",
 )
 async def begin_rollout(request: Request, order: models.RolloutOrder) -> Response:
-    return _json(_service(request).firmware.begin(order, _asker(request)), 201)
+    return json_answer(service_of(request).firmware.begin(order, asker_of(request)), 201)
 
 
 @routes.get("/firmware/rollouts/{rollout_id}", response_model=models.RolloutView, summary="One rollout")
 async def rollout(request: Request, rollout_id: RolloutId) -> Response:
-    return _json(_service(request).firmware.rollout(rollout_id))
+    return json_answer(service_of(request).firmware.rollout(rollout_id))
 
 
 @routes.post(
@@ -127,14 +126,14 @@ async def rollout(request: Request, rollout_id: RolloutId) -> Response:
     summary="Send it to no further charger for now",
 )
 async def pause_rollout(request: Request, rollout_id: RolloutId) -> Response:
-    return _json(_service(request).firmware.pause(rollout_id, _asker(request)))
+    return json_answer(service_of(request).firmware.pause(rollout_id, asker_of(request)))
 
 
 @routes.post(
     "/firmware/rollouts/{rollout_id}/resume", response_model=models.RolloutView, summary="Let it go on"
 )
 async def resume_rollout(request: Request, rollout_id: RolloutId) -> Response:
-    return _json(_service(request).firmware.resume(rollout_id, _asker(request)))
+    return json_answer(service_of(request).firmware.resume(rollout_id, asker_of(request)))
 
 
 @routes.post(
@@ -143,7 +142,7 @@ async def resume_rollout(request: Request, rollout_id: RolloutId) -> Response:
     summary="End it; again: those that never came back no longer count as down",
 )
 async def stop_rollout(request: Request, rollout_id: RolloutId) -> Response:
-    return _json(_service(request).firmware.stop(rollout_id, _asker(request)))
+    return json_answer(service_of(request).firmware.stop(rollout_id, asker_of(request)))
 
 
 # --- diagnostics ------------------------------------------------------------------------------------
@@ -151,7 +150,7 @@ async def stop_rollout(request: Request, rollout_id: RolloutId) -> Response:
 
 @routes.get("/diagnostics", response_model=models.UploadList, summary="What chargers uploaded, newest first")
 async def diagnostics(request: Request) -> Response:
-    return _json(_service(request).diagnostics.uploads())
+    return json_answer(service_of(request).diagnostics.uploads())
 
 
 @routes.post(
@@ -161,17 +160,19 @@ async def diagnostics(request: Request) -> Response:
     summary="Fetch the log of a charger for the site",
 )
 async def ask_diagnostics(request: Request, identity: Identity, order: models.LogRequest) -> Response:
-    return _json(await _service(request).diagnostics.ask(identity, order.kind, _asker(request)), 202)
+    return json_answer(
+        await service_of(request).diagnostics.ask(identity, order.kind, asker_of(request)), 202
+    )
 
 
 @routes.get("/diagnostics/{order}", response_model=models.UploadView, summary="One upload")
 async def upload(request: Request, order: Order) -> Response:
-    return _json(_service(request).diagnostics.upload(order))
+    return json_answer(service_of(request).diagnostics.upload(order))
 
 
 @routes.get("/diagnostics/{order}/file", responses=_FILE_ANSWER, summary="The file of an upload")
 async def uploaded_file(request: Request, order: Order) -> Response:
-    file = await _service(request).diagnostics.file(order)
+    file = await service_of(request).diagnostics.file(order)
     headers = {
         "content-length": str(file.size_bytes),
         "content-disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}",
@@ -186,23 +187,8 @@ async def remove_upload(
     order: Order,
     force: Annotated[bool, Query(description="also one that the cloud still waits for")] = False,
 ) -> Response:
-    removed = await _service(request).diagnostics.remove(order, force=force, asker=_asker(request))
-    return _json(removed)
-
-
-def _service(request: Request) -> Service:
-    service = request.app.state.service
-    assert isinstance(service, Service)
-    return service
-
-
-def _asker(request: Request) -> str:
-    client = request.client
-    return f"{client.host}:{client.port}" if client and client.port else "the control socket"
-
-
-def _json(model: BaseModel, status: int = 200) -> Response:
-    return Response(model.model_dump_json(), status, media_type="application/json")
+    removed = await service_of(request).diagnostics.remove(order, force=force, asker=asker_of(request))
+    return json_answer(removed)
 
 
 def _length(request: Request) -> int | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
-from edgegw.control.service import Service
+from edgegw.control.answers import service_of
 
 _TEXT: dict[int | str, dict[str, Any]] = {
     200: {
@@ -23,7 +23,5 @@ routes = APIRouter()
 
 @routes.get("/metrics", response_class=Response, responses=_TEXT, summary="Everything measured, as text")
 async def metrics(request: Request, accept: Annotated[str, Header()] = "") -> Response:
-    service = request.app.state.service
-    assert isinstance(service, Service)
-    body, content_type = await service.metrics.text(accept)
+    body, content_type = await service_of(request).metrics.text(accept)
     return Response(body, media_type=content_type)

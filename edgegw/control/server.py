@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,12 +20,10 @@ from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from edgegw import __version__
-from edgegw.alarms.watch import AlarmWatch
 from edgegw.config_values import Address
 from edgegw.control import (
     alarm_routes,
@@ -41,17 +38,13 @@ from edgegw.control import (
     power_models,
     probe_routes,
 )
-from edgegw.control.file_house import FileRooms
+from edgegw.control.answers import asker_of, json_answer, service_of
 from edgegw.control.listener import Listener
-from edgegw.control.metrics_sources import MeterSource, MqttSource
 from edgegw.control.problem import Problem
 from edgegw.control.service import Service
 from edgegw.errors import ConfigFault, StoreFault
-from edgegw.runtime.audit import AuditBook
-from edgegw.runtime.gateway import Gateway
-from edgegw.runtime.loop_lag import LoopLag
+from edgegw.runtime.audit import AuditLog
 from edgegw.runtime.tasks import Tasks
-from edgegw.store.journal import Journal
 
 log = logging.getLogger("edgegw.control")
 
@@ -74,43 +67,27 @@ open_routes = APIRouter(prefix="/v1", responses=_FAULT)
 routes = APIRouter(prefix="/v1", responses=_FAULT, dependencies=[Security(_bearer)])
 
 
-def _json(model: BaseModel, status: int = 200) -> Response:
-    """The model is valid already; going through the framework would check it a second time."""
-    return Response(model.model_dump_json(), status, media_type="application/json")
-
-
-def _service(request: Request) -> Service:
-    service = request.app.state.service
-    assert isinstance(service, Service)
-    return service
-
-
-def _asker(request: Request) -> str:
-    client = request.client
-    return f"{client.host}:{client.port}" if client and client.port else "the control socket"
-
-
 # --- routes ---------------------------------------------------------------------------------------
 
 
 @open_routes.get("/health", response_model=models.Health, summary="Is the box all right?")
 async def health(request: Request) -> Response:
-    return _json(await _service(request).health())
+    return json_answer(await service_of(request).health())
 
 
 @routes.get("/site", response_model=models.SiteView, summary="The site at a glance")
 async def site(request: Request) -> Response:
-    return _json(await _service(request).site())
+    return json_answer(await service_of(request).site())
 
 
 @routes.get("/chargers", response_model=models.ChargerList, summary="All chargers")
 async def chargers(request: Request) -> Response:
-    return _json(await _service(request).chargers())
+    return json_answer(await service_of(request).chargers())
 
 
 @routes.get("/chargers/{identity}", response_model=models.ChargerView, summary="One charger")
 async def charger(request: Request, identity: Identity) -> Response:
-    return _json(await _service(request).charger(identity))
+    return json_answer(await service_of(request).charger(identity))
 
 
 @routes.get(
@@ -119,7 +96,7 @@ async def charger(request: Request, identity: Identity) -> Response:
     summary="Messages that were no OCPP-J and were refused",
 )
 async def quarantine(request: Request, identity: Identity) -> Response:
-    return _json(await _service(request).quarantine(identity))
+    return json_answer(await service_of(request).quarantine(identity))
 
 
 @routes.post(
@@ -129,7 +106,7 @@ async def quarantine(request: Request, identity: Identity) -> Response:
     summary="Send a CALL to a charger and wait for its answer",
 )
 async def call(request: Request, identity: Identity, order: models.CallRequest) -> Response:
-    return _json(await _service(request).call(identity, order, _asker(request)))
+    return json_answer(await service_of(request).call(identity, order, asker_of(request)))
 
 
 @routes.get("/transactions", response_model=models.TransactionList, summary="Transactions, newest first")
@@ -140,7 +117,7 @@ async def transactions(
     limit: Limit = 100,
     before: Before = None,
 ) -> Response:
-    return _json(await _service(request).transactions(charger, running, limit, before))
+    return json_answer(await service_of(request).transactions(charger, running, limit, before))
 
 
 @routes.get(
@@ -149,12 +126,12 @@ async def transactions(
     summary="One transaction, with its whole card id",
 )
 async def transaction(request: Request, charger: str, transaction_id: str) -> Response:
-    return _json(await _service(request).transaction(charger, transaction_id))
+    return json_answer(await service_of(request).transaction(charger, transaction_id))
 
 
 @routes.get("/queue", response_model=models.QueueView, summary="What waits for the cloud, by charger")
 async def queue(request: Request) -> Response:
-    return _json(await _service(request).queue())
+    return json_answer(await service_of(request).queue())
 
 
 @routes.get("/queue/rows", response_model=models.QueueRows, summary="Kept messages, newest first")
@@ -166,27 +143,27 @@ async def queue_rows(
     before: Before = None,
     raw: bool = False,
 ) -> Response:
-    return _json(await _service(request).queue_rows(state, charger, limit, before, raw))
+    return json_answer(await service_of(request).queue_rows(state, charger, limit, before, raw))
 
 
 @routes.post("/queue/resend", response_model=models.Resent, summary="Send parked messages again")
 async def resend(request: Request, order: models.Resend) -> Response:
-    return _json(await _service(request).resend(order, _asker(request)))
+    return json_answer(await service_of(request).resend(order, asker_of(request)))
 
 
 @routes.get("/power", response_model=power_models.PowerView, summary="Who may draw what, and why")
 async def power(request: Request) -> Response:
-    return _json(_service(request).power.view())
+    return json_answer(service_of(request).power.view())
 
 
 @routes.post("/limits", response_model=power_models.PowerView, summary="Lower a circuit below its fuse")
 async def set_limit(request: Request, order: power_models.LimitOrder) -> Response:
-    return _json(_service(request).power.set_limit(order, _asker(request)))
+    return json_answer(service_of(request).power.set_limit(order, asker_of(request)))
 
 
 @routes.delete("/limits", response_model=power_models.LimitCleared, summary="Clear limits that were set")
 async def clear_limits(request: Request, which: Annotated[power_models.LimitsToClear, Query()]) -> Response:
-    return _json(_service(request).power.clear_limits(which.circuit, which.source, _asker(request)))
+    return json_answer(service_of(request).power.clear_limits(which.circuit, which.source, asker_of(request)))
 
 
 routes.include_router(alarm_routes.routes)
@@ -199,7 +176,7 @@ routes.include_router(firmware_routes.routes)
 
 
 def _refusal(status: int, code: str, text: str) -> Response:
-    return _json(models.ErrorBody(error=models.ErrorText(code=code, text=text)), status)
+    return json_answer(models.ErrorBody(error=models.ErrorText(code=code, text=text)), status)
 
 
 async def _on_problem(request: Request, problem: Exception) -> Response:
@@ -207,7 +184,7 @@ async def _on_problem(request: Request, problem: Exception) -> Response:
     if problem.outcome is None:
         return _refusal(problem.status, problem.code, problem.text)
     error = models.ErrorText(code=problem.code, text=problem.text)
-    return _json(models.CallUnanswered(error=error, outcome=problem.outcome), problem.status)
+    return json_answer(models.CallUnanswered(error=error, outcome=problem.outcome), problem.status)
 
 
 async def _on_store_fault(request: Request, fault: Exception) -> Response:
@@ -271,58 +248,20 @@ def _operation_id(route: APIRoute) -> str:
 class ControlServer:
     """`await start(...)` opens the doors, `await stop()` closes them within two seconds."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        journal: Journal,
-        *,
-        site_id: str,
-        site_name: str = "",
-        started_at: float,
-        catalogue_folder: Path | None = None,
-        files: FileRooms | None = None,
-        alarms: AlarmWatch | None = None,
-        audit: AuditBook | None = None,
-        lag: LoopLag | None = None,
-        mqtt: MqttSource | None = None,
-        meters: MeterSource | None = None,
-        door_is_open: Callable[[], bool] | None = None,
-    ) -> None:
-        """`started_at` is the wall clock in seconds since 1970. Raises SiteFileFault (the catalogue).
-
-        What is None is not there: no book of orders, no metrics of the loop, of the broker, of polls.
-        """
+    def __init__(self, service: Service, audit: AuditLog | None = None) -> None:
+        """`audit` None: no book of orders is kept."""
+        self.service = service
         self._audit = audit
-        self._service = Service(
-            gateway,
-            journal,
-            site_id=site_id,
-            site_name=site_name,
-            started_at=started_at,
-            catalogue_folder=catalogue_folder,
-            files=files,
-            alarms=alarms,
-            audit=audit,
-            lag=lag,
-            mqtt=mqtt,
-            meters=meters,
-            door_is_open=door_is_open,
-        )
         self._listeners: list[Listener] = []
         self._tasks = Tasks()
         self._unix: tuple[Path, int] | None = None
         self.address: Address | None = None  # the loopback door, once it is open
 
-    @property
-    def service(self) -> Service:
-        """What the API does, for who takes orders at another door."""
-        return self._service
-
     async def start(
         self, socket: Path | None, listen: Address | None = None, token_file: Path | None = None
     ) -> None:
         """Open the Unix socket, and the loopback port with the token of `token_file`. Raises ConfigFault."""
-        app = gate.limited(build(self._service))
+        app = gate.limited(build(self.service))
         if self._audit is not None:
             app = audit_gate.audited(app, self._audit)
         try:
@@ -354,10 +293,10 @@ class ControlServer:
 
     async def stop(self) -> None:
         """Safe to call twice."""
-        await self._service.close()
+        await self.service.close()
         await asyncio.gather(*(listener.stop() for listener in self._listeners))
         self._listeners.clear()
-        await self._service.finish()
+        await self.service.finish()
         await self._tasks.cancel()
         if self._unix is not None:
             doors.remove_unix(*self._unix)

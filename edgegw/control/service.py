@@ -63,7 +63,7 @@ class Service:
         journal: Journal,
         *,
         site_id: str,
-        site_name: str,
+        site_name: str = "",
         started_at: float,
         catalogue_folder: Path | None = None,
         files: FileRooms | None = None,
@@ -74,6 +74,10 @@ class Service:
         meters: MeterSource | None = None,
         door_is_open: Callable[[], bool] | None = None,
     ) -> None:
+        """`started_at` is the wall clock in seconds since 1970. Raises SiteFileFault (the catalogue).
+
+        What is None is not there: no book of orders, no metrics of the loop, of the broker, of polls.
+        """
         self._gateway = gateway
         self._journal = journal
         self._site_id = site_id

@@ -18,6 +18,7 @@ from edgegw.balance.tree import Tree
 from edgegw.config_values import Address
 from edgegw.control.file_house import FileRooms
 from edgegw.control.server import ControlServer
+from edgegw.control.service import Service
 from edgegw.core.authorization import TokenPolicy
 from edgegw.core.load_control import LoadControl, PowerPlan
 from edgegw.core.power import PowerPolicy, Wiring
@@ -199,7 +200,7 @@ class House:
         await self.open_api(recovery, tcp=tcp)
 
     async def open_api(self, recovery: Recovery, *, tcp: bool) -> None:
-        self.server = ControlServer(
+        service = Service(
             self.gateway,
             self.journal,
             site_id="depot-1",
@@ -208,6 +209,7 @@ class House:
             files=await self.open_files(recovery),
             **self.parts,
         )
+        self.server = ControlServer(service, self.parts.get("audit"))
         listen = Address("127.0.0.1", 0) if tcp else None
         await self.server.start(self.socket, listen, self.token_file if tcp else None)
 

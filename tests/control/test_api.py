@@ -509,6 +509,6 @@ async def test_many_chargers_are_looked_at_in_portions(house: House, api: Api):
     beside = asyncio.create_task(others())
     await asyncio.sleep(0)
     before = turns
-    assert len((await house.server._service.chargers()).chargers) == 122
+    assert len((await house.server.service.chargers()).chargers) == 122
     beside.cancel()
     assert turns - before >= 2

@@ -118,7 +118,7 @@ async def test_a_bug_is_written_as_one(house: House, api: Api, book: Book, monke
     def breaks(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(house.server._service.power, "set_limit", breaks)
+    monkeypatch.setattr(house.server.service.power, "set_limit", breaks)
     await api.http.post("/v1/limits", json={"limit_a": 1})
     assert book.last.outcome == "bug"
 

@@ -15,12 +15,13 @@ import uvloop
 from edgegw.config_values import Address
 from edgegw.control import doors
 from edgegw.control.server import ControlServer
+from edgegw.control.service import Service
 from edgegw.errors import ConfigFault
 from tests.control.house import Api, House
 
 
 def server_of(house: House) -> ControlServer:
-    return ControlServer(house.gateway, house.journal, site_id="second", started_at=1.8e9)
+    return ControlServer(Service(house.gateway, house.journal, site_id="second", started_at=1.8e9))
 
 
 # --- the Unix socket ------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from edgegw.config_text import SiteFileFault
 from edgegw.control.client import ControlClient, Refused
-from edgegw.control.server import ControlServer
+from edgegw.control.service import Service
 from tests.control.house import Api, House, Wire
 
 TIME = "2026-11-20T10:00:00Z"
@@ -137,7 +137,7 @@ async def test_many_reports_are_read_in_portions(house: House, api: Api):
     beside = asyncio.create_task(others())
     await asyncio.sleep(0)
     before = turns
-    found = await house.server._service.events(None, "critical", 10)
+    found = await house.server.service.events(None, "critical", 10)
     beside.cancel()
     assert found.events == ()
     assert turns - before >= len(lines) // 200
@@ -165,13 +165,12 @@ async def test_the_operators_own_words(house: House, tmp_path: Path):
         'kind = "error"\n[[entry]]\n'
         'code = "GroundFailure"\ntext = "Call Jo."\nseverity = "info"\ndo = "Call."\n'
     )
-    server = ControlServer(
-        house.gateway, house.journal, site_id="second", started_at=1.8e9, catalogue_folder=own
-    )
+    service = Service(house.gateway, house.journal, site_id="second", started_at=1.8e9, catalogue_folder=own)
     await fails(await alone(house))
-    found = await server._service.events(None, "info", 10)
+    found = await service.events(None, "info", 10)
     assert [event.text for event in found.events] == ["Call Jo."]
-    await server.stop()
+    await service.close()
+    await service.finish()
     (own / "mine.toml").write_text("kind = 3\n")
     with pytest.raises(SiteFileFault, match=r"mine\.toml:1"):
-        ControlServer(house.gateway, house.journal, site_id="x", started_at=1.8e9, catalogue_folder=own)
+        Service(house.gateway, house.journal, site_id="x", started_at=1.8e9, catalogue_folder=own)

@@ -61,7 +61,7 @@ async def test_the_text_is_byte_for_byte_what_the_library_would_write(house: Wat
     charger = await house.works()
     house.gateway.session('evil"\\\n{},=charger')
     await house.scrape()
-    metrics = house.server._service.metrics
+    metrics = house.server.service.metrics
     looked_at = await metrics._exporter.look(metrics._exporter._gateway.scrape)
     body, _ = written(looked_at, "")
     assert body == generate_latest(Seen(looked_at))
@@ -290,7 +290,7 @@ async def test_a_big_site_is_looked_at_with_others_in_between(house: Watched):
     await house.scrape()
     for number in range(50):
         house.gateway.session(f"X-{number}")
-    metrics, turns, done = house.server._service.metrics, 0, asyncio.Event()
+    metrics, turns, done = house.server.service.metrics, 0, asyncio.Event()
 
     async def others() -> None:
         nonlocal turns

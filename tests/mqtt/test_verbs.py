@@ -154,7 +154,7 @@ class Building:
         self.sent: asyncio.Queue[Message] = asyncio.Queue()
         self.audit: list[AuditEntry] = []
         self.numbers = itertools.count(1)
-        executor = verbs.Verbs(house.server._service, house.gateway, settings, self.alarms)
+        executor = verbs.Verbs(house.server.service, house.gateway, settings, self.alarms)
         self.desk = CommandDesk(settings, Tree("edgegw", "gw1"), executor, self.sent.put_nowait, self)
 
     def write(self, entry: AuditEntry) -> None:
@@ -314,7 +314,7 @@ async def test_a_box_that_stops_tells_the_building(house: FilesHouse, building: 
 async def test_chargers_are_found_by_identity_and_by_topic_and_not_otherwise(
     house: FilesHouse, building: Building
 ):
-    verb = verbs.Verbs(house.server._service, house.gateway, Mqtt(broker="mqtt://x"))
+    verb = verbs.Verbs(house.server.service, house.gateway, Mqtt(broker="mqtt://x"))
     assert verb.find("CP-1") == verb.find("cp-1") == "CP-1"
     assert verb.find("depot-cp-2") == "DEPOT-CP.2"
     assert [verb.find(name) for name in ("Cp-1", "cp-2", "", "#", "DEPOT-CP-2")] == [None] * 5
@@ -327,7 +327,7 @@ async def test_a_stranger_with_the_topic_of_another_charger_gets_none_of_its_com
 ):
     await house.connects("depot-cp-2")
     await house.connects("cp-1")
-    verb = verbs.Verbs(house.server._service, house.gateway, Mqtt(broker="mqtt://x"))
+    verb = verbs.Verbs(house.server.service, house.gateway, Mqtt(broker="mqtt://x"))
     assert (verb.find("depot-cp-2"), verb.find("cp-1")) == ("DEPOT-CP.2", "CP-1")
 
 
@@ -389,7 +389,7 @@ async def test_no_two_starts_have_one_number(house: FilesHouse, building: Buildi
 
 
 def limits(house: House) -> dict[tuple[str, str], power_models.LimitView]:
-    return {(one.source, one.circuit): one for one in house.server._service.power.view().limits}
+    return {(one.source, one.circuit): one for one in house.server.service.power.view().limits}
 
 
 async def test_a_limit_is_set_acted_on_and_told(garage: House, power: Building):
@@ -438,7 +438,7 @@ async def test_a_limit_is_released_on_one_circuit_or_on_all(garage: House, power
 
 
 async def test_nobody_releases_what_somebody_else_set(garage: House, power: Building):
-    garage.server._service.power.set_limit(power_models.LimitOrder(source="dso", limit_a=6), "a person")
+    garage.server.service.power.set_limit(power_models.LimitOrder(source="dso", limit_a=6), "a person")
     await power.gets("limit/release", source="bms")
     assert await power.is_refused("limit/release", source="dso") == "not_allowed"
     assert list(limits(garage)) == [("dso", "main")]
@@ -493,7 +493,7 @@ async def added(house: FilesHouse, name: str, data: bytes) -> str:
         yield data
 
     about = {"vendor": "Acme", "model": "Wall", "version": "2.0", "asker": "a person"}
-    return (await house.server._service.firmware.add(body(), len(data), name=name, **about)).sha256
+    return (await house.server.service.firmware.add(body(), len(data), name=name, **about)).sha256
 
 
 async def test_firmware_goes_to_the_chargers_that_are_named(house: FilesHouse, building: Building):
@@ -502,7 +502,7 @@ async def test_firmware_goes_to_the_chargers_that_are_named(house: FilesHouse, b
     data = await building.gets("firmware/update", charger="cp-1", file="fw.bin")
     assert (data["file"], data["sha256"], data["state"]) == ("fw.bin", sha256, "running")
     assert (await house.gets_update(charger)).endswith("/fw.bin")
-    (member,) = house.server._service.firmware.rollout(data["rollout"]).chargers
+    (member,) = house.server.service.firmware.rollout(data["rollout"]).chargers
     assert member.charger == "CP-1"
 
 
@@ -525,7 +525,7 @@ async def test_a_log_is_fetched_into_the_box(house: FilesHouse, building: Buildi
     await house.takes_log_order(charger)
     answer = await building.hears()
     assert answer["data"]["state"] == "open"
-    assert house.server._service.diagnostics.upload(answer["data"]["upload"]).charger == "CP-1"
+    assert house.server.service.diagnostics.upload(answer["data"]["upload"]).charger == "CP-1"
     assert await building.is_refused("diagnostics/get", charger="CP-9") == "not_connected"
 
 
