@@ -20,6 +20,7 @@ import uvloop
 
 from edgegw import __version__, app_power, app_settings, logs
 from edgegw.config import SiteConfig
+from edgegw.config_mqtt import Mqtt
 from edgegw.core.effects import Noticed
 from edgegw.core.files import NO_FILES
 from edgegw.core.load_control import LoadControl
@@ -259,15 +260,27 @@ class App:
     def start_building(self) -> None:
         """MQTT, when the site file has it: last of all, nobody who charges waits for a broker."""
         recovery, self._recovery = self._recovery, Recovery()  # nobody else needs it any more
-        if self.config.mqtt is None or self._control is None:
+        if self.config.mqtt is None:
             return
+        try:
+            self._building = self._made_building(self.config.mqtt, recovery)
+            self._building.start()
+        except Exception as fault:  # the edge of what only watches: charging goes on without it
+            log.exception("bug while MQTT was started")
+            self.gateway.note(
+                Noticed("mqtt_unusable", f"nothing is published over MQTT, see the log: {fault}")
+            )
+
+    def _made_building(self, settings: Mqtt, recovery: Recovery) -> Building:
         from edgegw import app_mqtt
 
-        self._building = app_mqtt.building_from(
+        assert self._control is not None, "start_control first"
+        service = self._control.service
+        building = app_mqtt.building_from(
             self.config,
-            self.config.mqtt,
+            settings,
             self.gateway,
-            self._control.service,
+            service,
             recovery,
             started_at=self.started_at,
             telemetry=self._telemetry,
@@ -276,8 +289,8 @@ class App:
             lag=self._lag,
             files=self._house,
         )
-        self._control.service.metrics.sources.mqtt = self._building
-        self._building.start()
+        service.metrics.sources.mqtt = building
+        return building
 
     def _store_alarm(self, alarm: StoreAlarm) -> None:
         """The store has logged it; here it becomes a notice people can see."""

@@ -98,7 +98,6 @@ def limits(load: LoadLoop | None, now: Instant) -> dict[str, payloads.LimitState
 
 def _limit(order: book.Order, now: Instant) -> payloads.LimitOnCircuit:
     amps = order.at(now.wall) or order.limit_a
-    expired = order.expires_at is not None and now.wall >= order.expires_at
     return payloads.LimitOnCircuit(
         circuit=order.circuit,
         limit_a=lowest(amps) or 0.0,
@@ -108,7 +107,7 @@ def _limit(order: book.Order, now: Instant) -> payloads.LimitOnCircuit:
         priority=order.priority,
         until=utc(order.expires_at),
         fallback_a=rounded(order.fallback_a),
-        state="fallback" if expired else "holds",
+        state=order.state(now.wall),
     )
 
 

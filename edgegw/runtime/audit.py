@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
 from edgegw.errors import StoreFault
+from edgegw.runtime.watchers import Watchers
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,13 +41,12 @@ class AuditTrail:
 
     def __init__(self, book: AuditBook | None) -> None:
         self.book = book
-        self.listeners: list[Callable[[AuditEntry], None]] = []
+        self.listeners: Watchers[AuditEntry] = Watchers()
 
     def write(self, entry: AuditEntry) -> None:
         if self.book is not None:
             self.book.write(entry)
-        for listener in self.listeners:
-            listener(entry)
+        self.listeners.tell(entry)
 
     async def audit_entries(self, limit: int, before: int | None) -> Sequence[tuple[int, AuditEntry]]:
         """Raises StoreFault, also where nothing is kept."""

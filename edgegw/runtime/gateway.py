@@ -37,6 +37,7 @@ from edgegw.runtime.ride_along import RideAlong
 from edgegw.runtime.sequencer import Done
 from edgegw.runtime.session import Session, SessionOwner
 from edgegw.runtime.tasks import Tasks
+from edgegw.runtime.watchers import Watchers
 
 log = logging.getLogger("edgegw.gateway")
 
@@ -77,8 +78,8 @@ class Gateway(SessionOwner):
         self.load: LoadLoop | None = None  # balances the site; None: nothing is balanced
         self.files: FilesPort | None = None  # firmware and diagnostics; None: they are relayed
         self.file_listeners: list[Callable[[str, FirmwareNews | UploadNews], None]] = []
-        self.notice_listeners: list[Callable[[Notice], None]] = []
-        self.transaction_listeners: list[Callable[[TransactionRecord], None]] = []
+        self.notice_listeners: Watchers[Notice] = Watchers()
+        self.transaction_listeners: Watchers[TransactionRecord] = Watchers()
         self.stopping = False
 
     # --- start and stop --------------------------------------------------------------------------
@@ -154,18 +155,16 @@ class Gateway(SessionOwner):
     # --- what sessions ask of their owner ----------------------------------------------------------
 
     def commit(self, ops: list[StoreOp], done: Done) -> None:
-        if self.transaction_listeners:
+        if not self._riders.take(ops):
+            self._riders.flush()
+            self._commit(ops, done)
+        if self.transaction_listeners:  # behind the commit: who watches comes last
             self._tell_transactions(ops)
-        if self._riders.take(ops):
-            return  # nobody waits for these
-        self._riders.flush()
-        self._commit(ops, done)
 
     def _tell_transactions(self, ops: list[StoreOp]) -> None:
         for op in ops:
             if type(op) is SaveTransaction:
-                for listener in self.transaction_listeners:
-                    listener(op.record)
+                self.transaction_listeners.tell(op.record)
 
     def _commit(self, ops: list[StoreOp], done: Done) -> None:
         future = self._journal.commit(ops)
@@ -232,8 +231,7 @@ class Gateway(SessionOwner):
         self.site.counters[kind] += 1
         notice = Notice(clock.now().wall, identity, kind, text)
         self.notices.append(notice)
-        for listener in self.notice_listeners:
-            listener(notice)
+        self.notice_listeners.tell(notice)
 
     def credentials_changed(self, session: Session, password: str) -> None:
         """The cloud stops accepting the old password now (2.x A01.FR.03)."""

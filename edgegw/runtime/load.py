@@ -118,11 +118,11 @@ class LoadLoop:
             self._tell(failing=True)
             return
         self._tell(failing=False)
+        for identity, event in orders:  # before all words about them
+            self._sessions[identity].handle(event)
         self._keep_limits()
         for notice in notices:
             self._noticed(notice)
-        for identity, event in orders:
-            self._sessions[identity].handle(event)
 
     def _tell(self, *, failing: bool) -> None:
         """The alarm begins and ends."""

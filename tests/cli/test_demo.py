@@ -14,9 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from edgegw.mqtt.topics import Tree
 from edgegw.sim import broker
 from edgegw.sim.demo import Demo, Script
 from edgegw.sim.demo_site import default_site, site_beside
+from tests.mqtt.wire import Checker
+from tests.servers.mosquitto import FORMAT, Listener, Received
+from tests.servers.shared import program_path
 
 DEMO = (sys.executable, "-m", "edgegw", "demo", "--plain", "--chargers", "3", "--pace", "0.3")
 WITHIN_S = 240  # half a minute on a machine at rest
@@ -25,6 +29,7 @@ OVER_MQTT = [
     "asks over MQTT for 70 A",
     "bms did not renew it: the limit falls back to 100 A",
 ]
+BROKER = re.compile(r"--broker mqtt://127\.0\.0\.1:(\d+)")
 READY = {"chargers": ["CP01", "CP04"], "meter": "tcp://127.0.0.1:4711"}
 
 pytestmark = pytest.mark.timeout(300)
@@ -75,13 +80,56 @@ def _processes_that_name(folder: Path) -> list[str]:
     return found
 
 
+async def _followed(demo: asyncio.subprocess.Process) -> tuple[str, str, list[Received]]:
+    """What it told, what it complained of, and all that went over its broker from the start on."""
+    assert demo.stdout is not None
+    assert demo.stderr is not None
+    told, listener = "", None
+    try:
+        async for line in demo.stdout:
+            told += line.decode()
+            if listener is None and (found := BROKER.search(line.decode())):
+                listener = Listener()
+                sub = [program_path("mosquitto_sub"), "-V", "5", "-h", "127.0.0.1", "-p", found[1]]
+                await listener.start([*sub, "-q", "1", "-t", "#", "-F", FORMAT])
+        err = (await demo.stderr.read()).decode()
+    finally:
+        if listener is not None:
+            await listener.stop()
+    await demo.wait()
+    return told, err, listener.seen if listener is not None else []
+
+
+def _fits_its_schemas(published: list[Received]) -> None:
+    """Every payload of the whole run; commands and answers, states and events."""
+    if broker.program() is None:
+        return
+    checker = Checker(Tree("edgegw", "demo"))
+    for one in published:
+        if not one.topic.startswith("homeassistant/"):
+            checker.check(one.topic, one.payload)
+    seen = checker.seen
+    assert {
+        "info",
+        "health",
+        "cloud",
+        "meter",
+        "site",
+        "circuit",
+        "limit",
+        "balancer",
+        "charger",
+    } <= seen.keys()
+    assert {"connector", "session", "event", "alarm", "response", "availability", "status"} <= seen.keys()
+
+
 async def test_two_demos_at_once_end_with_ledgers_that_agree(start: Start, folder: Path):
     """They share no port: everything listens where the system chooses."""
     demos = [await start() for _ in range(2)]
-    for demo in demos:
-        out, err = await asyncio.wait_for(demo.communicate(), WITHIN_S)
-        told = out.decode()
-        assert demo.returncode == 0, err.decode() + told
+    followed = await asyncio.wait_for(asyncio.gather(*map(_followed, demos)), WITHIN_S)
+    for demo, (told, err, published) in zip(demos, followed, strict=True):
+        assert demo.returncode == 0, err + told
+        _fits_its_schemas(published)
         lines = ["the cars give way", "the cars get more", "kill -9", "the ledgers agree"]
         for line in lines + (OVER_MQTT if broker.program() is not None else []):
             assert line in told

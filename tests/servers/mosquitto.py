@@ -44,7 +44,7 @@ keyfile {folder}/server.key
 require_certificate {certificates}
 """
 # Every field of MQTT 5 that the tests look at, one JSON object on a line.
-_FORMAT = '{"topic":"%t","retain":%r,"qos":%q,"expiry":"%E","correlation":"%D","response":"%R","hex":"%x"}'
+FORMAT = '{"topic":"%t","retain":%r,"qos":%q,"expiry":"%E","correlation":"%D","response":"%R","hex":"%x"}'
 
 
 class Received(NamedTuple):
@@ -130,7 +130,7 @@ class Mosquitto(Server):
     async def subscribed(self, *topics: str, qos: int = 1) -> AsyncIterator[Listener]:
         """mosquitto_sub, connected and subscribed."""
         listener, name = Listener(), f"sub-{secrets.token_hex(4)}"
-        command = [program_path("mosquitto_sub"), *self._address(), "-i", name, "-q", str(qos), "-F", _FORMAT]
+        command = [program_path("mosquitto_sub"), *self._address(), "-i", name, "-q", str(qos), "-F", FORMAT]
         command += ["-W", "300"]  # also when nobody is left to stop it
         for topic in topics:
             command += ["-t", topic]
