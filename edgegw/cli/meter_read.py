@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -228,4 +228,11 @@ def _faults(status: PollerStatus) -> str:
 
 
 def _json(found: Sequence[PollerStatus]) -> str:
-    return json.dumps({"meters": [msgspec.to_builtins(status) for status in found]})
+    return json.dumps({"meters": [_shown(status) for status in found]})
+
+
+def _shown(status: PollerStatus) -> dict[str, Any]:
+    """Without the histogram, which is for metrics."""
+    shown: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(status, latencies=None))
+    del shown["latencies"]
+    return shown

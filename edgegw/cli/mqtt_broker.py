@@ -27,12 +27,12 @@ from edgegw.cli.asking import NO_ANSWER, NOT_REACHABLE, REFUSED, USAGE
 from edgegw.config_mqtt import Mqtt
 from edgegw.errors import ConfigFault, EdgegwError
 from edgegw.links import tls
+from edgegw.mqtt.client import read_password
 from edgegw.mqtt.message import Incoming
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 10.0  # of the broker: CONNACK, SUBACK, PUBACK
 PACKET_BYTES_MAX = 2**20  # the gateway publishes nothing near this; anybody else may
-PASSWORD_BYTES_MAX = 65_535  # MQTT 5, 3.1.3.6
 _NO_SUBSCRIBERS = 0x10
 
 
@@ -89,7 +89,7 @@ class Broker:
         settings = self._settings
         try:
             if settings.username is not None:
-                self._client.username_pw_set(settings.username, _password(settings))
+                self._client.username_pw_set(settings.username, read_password(settings.password_file))
             if settings.tls:
                 context = tls.client_context(settings.ca_file)
                 if settings.tls_certificate is not None and settings.tls_key is not None:
@@ -215,17 +215,6 @@ class Broker:
             except Lost:
                 if not condition():  # a broker that refuses says so and closes
                     raise
-
-
-def _password(settings: Mqtt) -> str | None:
-    if settings.password_file is None:
-        return None
-    with settings.password_file.open("rb") as file:
-        content = file.read(PASSWORD_BYTES_MAX + 3)
-    try:
-        return content.rstrip(b"\r\n").decode()
-    except UnicodeDecodeError:
-        raise ConfigFault(f"{settings.password_file} is not text") from None
 
 
 def _incoming(message: MQTTMessage) -> Incoming:
