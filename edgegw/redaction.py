@@ -12,6 +12,21 @@ _SECRET_NAMES = re.compile(r"(?i)authorizationkey|basicauthpassword|password")
 _SECRET_FIELD = re.compile(r'(?i)("(?:[a-z]*password|authorizationkey)"\s*:\s*)"(?:[^"\\]|\\.)*"')
 _VALUE_FIELD = re.compile(r'(?i)("(?:value|attributeValue)"\s*:\s*)"(?:[^"\\]|\\.)*"')
 
+# After these words follow a cloud's own, or those of a bug: they may name the card that was not liked.
+_CLOUD_SAYS = ": the cloud refused stored "  # `core.replay`
+_BUG_SAYS = ": session starts over: "  # `runtime.gateway`
+_TAG_VALUE = re.compile(
+    r"(?i)(\b(?:parent_?|group_?)?id_?(?:tag|token)\b['\"]?\s*[:= ]\s*['\"]?)[^\s'\",;{}]+"
+)
+# What a charger adds in its own words: short, no JSON, nothing that names a secret or a card, and no run of
+# hex digits as long as the number of a card (4, 7 or 10 bytes).
+_HARMLESS = re.compile(
+    r"(?!.*(?:passw|authoriz|secret|token|id_?tag|\btag\b|card|rfid|\bu?id\b))"
+    r"(?!.*\b[0-9a-f]{2}([: -]?)[0-9a-f]{2}(?:\1[0-9a-f]{2}){2,8}\b)"
+    r'[^"{}]{1,80}',
+    re.IGNORECASE | re.DOTALL,
+)
+
 
 def redact(text: str) -> str:
     """`text` without credentials: headers, URL users, passwords in OCPP payloads.
@@ -26,6 +41,21 @@ def redact(text: str) -> str:
         text = _SECRET_FIELD.sub(rf'\1"{HIDDEN}"', text)
         text = _VALUE_FIELD.sub(rf'\1"{HIDDEN}"', text)
     return text
+
+
+def without_cards(text: str) -> str:
+    """`text` of a log line or a notice without card ids: for others than the operator of the chargers."""
+    text = text.partition(_BUG_SAYS)[0] + _BUG_SAYS.rstrip(": ") if _BUG_SAYS in text else text
+    who, says, rest = text.partition(_CLOUD_SAYS)
+    if says:  # which message it was and the error code stay
+        message, _, error = rest.partition(": ")
+        text = f"{who}{says}{message}: {error.partition(':')[0]}"
+    return _TAG_VALUE.sub(rf"\1{HIDDEN}", text)
+
+
+def is_harmless(text: str) -> bool:
+    """Whether words of a charger can be shown to everybody: no secret and no card id is in them."""
+    return _HARMLESS.fullmatch(text) is not None
 
 
 def plain(text: str) -> str:

@@ -175,16 +175,22 @@ def test_what_crosses_the_network_in_the_clear_is_warned_of():
     assert warned() == (
         "[mqtt] broker = mqtt://10.0.0.9 is not encrypted: everyone on that network can read it"
     )
-    assert "can read it and send commands" in warned('username = "edgegw"\ncommands = ["limit/set"]\n')
+    assert "can read it and send commands" in warned('username = "edgegw"\ncommands = ["alarm/ack"]\n')
     assert warned(head=LOOPBACK) == warned(head=TLS) == ""
 
 
 def test_commands_from_anybody_are_warned_of():
-    commands = 'commands = ["limit/set"]\n'
+    commands = 'commands = ["alarm/ack"]\n'
     assert "without username or tls_certificate: whoever reaches the broker may command" in warned(
         commands, head=LOOPBACK
     )
     assert warned(f'username = "edgegw"\n{commands}', head=LOOPBACK) == ""
+
+
+def test_limits_that_just_end_are_warned_of():
+    lines = 'username = "edgegw"\ncommands = ["limit/set"]\n'
+    assert "just ends when the building goes silent: set limit_fallback" in warned(lines, head=LOOPBACK)
+    assert warned(f"{lines}limit_fallback = 16.0\n", head=LOOPBACK) == ""
 
 
 def test_card_ids_are_warned_of():

@@ -79,7 +79,9 @@ def _power(power: PowerView) -> Iterator[tuple[str, str]]:
     """Each circuit, and why each connector that has a car has the limit it has."""
     for circuit in power.circuits:
         free = min(amps for amps in circuit.free_a if amps is not None)
-        words = f"{circuit.name}: {free:.0f} A free of {circuit.fuse_a:g} A"
+        words = f"{circuit.name}: {max(0.0, free):.0f} A free of {circuit.fuse_a:g} A"
+        if free < 0:
+            words += "; more is kept for what cannot be steered, or not yet"
         yield "power", f"{words}; its meter is silent, the reserve counts" if circuit.stale else words
     shown = [c for c in power.connectors if c.fault or any(c.drawn_a or ())]
     for connector in shown[:CONNECTORS_SHOWN]:

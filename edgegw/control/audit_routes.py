@@ -10,9 +10,10 @@ from edgegw.control.answers import json_answer, service_of
 from edgegw.control.audit_models import AuditList
 
 ENTRIES_MAX = 1000
+ROW_MAX = 2**63 - 1  # SQLite counts rows up to here
 
 Limit = Annotated[int, Query(ge=1, le=ENTRIES_MAX, description="entries per page")]
-Before = Annotated[int | None, Query(ge=1, description="`next_before` of the page before")]
+Before = Annotated[int | None, Query(ge=1, le=ROW_MAX, description="`next_before` of the page before")]
 
 routes = APIRouter()
 

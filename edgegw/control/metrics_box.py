@@ -32,6 +32,9 @@ def families(scrape: Scrape) -> Iterator[Metric]:
         yield histogram("edgegw_event_loop_lag_seconds", "How late the event loop was.", lag.histogram)
         worst = "The latest the event loop was in the last minute."
         yield gauge("edgegw_event_loop_lag_worst_seconds", worst, lag.worst_s)
+    if scrape.sources.audit_dropped is not None:
+        text = "Orders that could not be written into the book of orders."
+        yield counter("edgegw_audit_dropped_entries", text, scrape.sources.audit_dropped())
     if scrape.sources.alarms is not None:
         yield from _alarms(scrape.sources.alarms)
     if scrape.sources.mqtt is not None:
@@ -119,6 +122,8 @@ def _alarms(source: AlarmSource) -> Iterator[Metric]:
     yield gauges("edgegw_alarms_by_kind", "Active alarms, by kind.", ("kind", "severity"), kinds.items())
     unseen = sum(not alarm.acknowledged for alarm in source.alarms)
     yield gauge("edgegw_alarms_unacknowledged", "Alarms that nobody has acknowledged.", unseen)
+    bugs = "Bugs met while alarms were looked for or told; the log has them."
+    yield counter("edgegw_alarms_bugs", bugs, source.bugs)
 
 
 def _mqtt(source: MqttSource) -> Iterator[Metric]:

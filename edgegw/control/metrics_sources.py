@@ -7,7 +7,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -48,6 +48,10 @@ class AlarmSource(Protocol):
     @property
     def alarms(self) -> Sequence[AlarmFacts]: ...
 
+    @property
+    def bugs(self) -> int:
+        """Of who looks for alarms, and of who is told of them."""
+
 
 class MqttSource(Protocol):
     """The building's broker: what went there, by a few fixed kinds such as "published", "events_dropped"."""
@@ -78,6 +82,7 @@ class Sources(msgspec.Struct, kw_only=True):
     mqtt: MqttSource | None = None
     meters: MeterSource | None = None
     alarms: AlarmSource | None = None
+    audit_dropped: Callable[[], int] | None = None  # orders that the book of orders does not hold
     calls: Mapping[str, Histogram] = {}  # CALLs that people asked for, by outcome
 
 

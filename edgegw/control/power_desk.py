@@ -56,7 +56,11 @@ class PowerDesk:
             words = f'there is no circuit "{circuit}"; there are: {", ".join(names)}'
             raise Problem(422, "invalid", words)
         limits = load.control.limits
-        sources = {o.source for o in limits.orders(clock.now().wall)} if source is None else {source}
+        sources = (
+            {o.source for o in (*limits.orders(clock.now().wall), *limits.ended)}
+            if source is None
+            else {source}
+        )
         cleared = sum(limits.clear(one, circuit) for one in sorted(sources))
         load.limits_changed()
         log.info("%s cleared %d limits", asker, cleared)

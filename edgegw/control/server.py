@@ -52,7 +52,9 @@ PAGE_MAX = 1000
 
 Identity = Annotated[str, InPath(description="identity of the charger, percent-encoded", max_length=48)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="rows per page")]
-Before = Annotated[int | None, Query(ge=1, description="`next_before` of the page before")]
+Before = Annotated[
+    int | None, Query(ge=1, le=audit_routes.ROW_MAX, description="`next_before` of the page before")
+]
 ByCharger = Annotated[str | None, Query(description="only of this charger")]
 
 _FAULT: dict[int | str, dict[str, Any]] = {"default": {"model": models.ErrorBody, "description": "Refused"}}

@@ -65,10 +65,10 @@ class Answered:
                 return
             yield key
 
-    @property
-    def full(self) -> bool:
+    def is_full(self, share: float = 1.0) -> bool:
+        """For who may use that share of the room."""
         ahead = (len(self._running) + 1) * ANSWER_BYTES_MAX  # room for what is under way
-        return len(self) >= ENTRIES_MAX or self._bytes + ahead > BYTES_MAX
+        return len(self) >= ENTRIES_MAX * share or self._bytes + ahead > BYTES_MAX * share
 
     def begin(self, key: Key, fingerprint: bytes) -> None:
         self._running[key] = Kept(fingerprint)

@@ -39,15 +39,18 @@ from edgegw.mqtt.topics import Tree
 from edgegw.mqtt.verbs import AlarmDesk, Verbs
 from edgegw.mqtt.view import View
 from edgegw.runtime import clock
-from edgegw.runtime.audit import AuditEntry, AuditLog
+from edgegw.runtime.audit import AuditBook, AuditEntry
 from edgegw.runtime.entrance import Notice
 from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.histogram import Histogram
+from edgegw.runtime.loop_guard import LoopGuard
 from edgegw.runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
 HEALTH_EVERY_S = 5.0
+BIRTH_GAP_MIN_S = 10.0  # anybody may say that Home Assistant was born
+REMEMBERED_MAX = 4096  # entries of the audit; as many commands as are remembered while it runs
 LOOK_EVERY_MIN_S = 5.0  # while the broker is away
 
 
@@ -63,14 +66,18 @@ class Building:
         sources: Sources,
         *,
         queue: EventQueue | None,
-        audit: AuditLog,
+        audit: AuditBook,
         alarms: AlarmDesk | None,
         told: Iterable[TransactionRecord] = (),
     ) -> None:
         """`queue` None: events live as long as the process. `told`: transactions known before a restart."""
         self._settings = settings
         self._service = service
+        self._audit = audit
+        self._birth: asyncio.TimerHandle | None = None  # of Home Assistant, not acted upon yet
+        self._told_again_at = float("-inf")  # mono: Home Assistant, its devices
         self._tasks = Tasks()
+        self._guard = LoopGuard(log, "looking at the site for mqtt")
         self._health: models.Health | None = None
         self._view: View | None = None
         self._looked_at = float("-inf")  # mono
@@ -111,11 +118,21 @@ class Building:
         self._tasks.spawn(self._ask_health(), "mqtt health")
         if self._lines is not None:
             self._lines.start()
-        self.connection.start()
         self._publisher.start()
+        self._tasks.spawn(self._connect(), "mqtt start")
+
+    async def _connect(self) -> None:
+        """Commands are taken when it is known which ones the process before this one took."""
+        if self._commands is not None:
+            with self._guard, suppress(StoreFault, OSError):
+                found = await self._audit.audit_entries(REMEMBERED_MAX, None)
+                self._commands.remember(entry for _, entry in found)
+        self.connection.start()
 
     async def stop(self) -> None:
         """The broker hears "offline"; commands under way are answered that the box stops."""
+        if self._birth is not None:
+            self._birth.cancel()
         if self._commands is not None:
             await self._commands.stop()
         if self._lines is not None:
@@ -126,7 +143,7 @@ class Building:
 
     async def _ask_health(self) -> None:
         while True:
-            with suppress(StoreFault, OSError):
+            with self._guard, suppress(StoreFault, OSError):
                 self._health = await self._service.health()
             await asyncio.sleep(HEALTH_EVERY_S)
 
@@ -136,7 +153,8 @@ class Building:
         while True:
             now = clock.now()
             if now.mono - self._looked_at >= every_s:
-                self._look(now)
+                with self._guard:
+                    self._look(now)
             await asyncio.sleep(every_s)
 
     # --- what is seen -----------------------------------------------------------------------------
@@ -171,8 +189,16 @@ class Building:
 
     def _on_birth(self, incoming: Incoming) -> None:
         if homeassistant.is_birth(incoming, self._settings):
-            log.info("mqtt: Home Assistant has started; it is told its devices again")
-            self._publisher.again(self._settings.discovery_prefix)
+            wait_s = BIRTH_GAP_MIN_S - (clock.now().mono - self._told_again_at)
+            if wait_s > 0 and self._birth is None:
+                self._birth = asyncio.get_running_loop().call_later(wait_s, self._tell_devices_again)
+            elif wait_s <= 0:
+                self._tell_devices_again()
+
+    def _tell_devices_again(self) -> None:
+        self._birth, self._told_again_at = None, clock.now().mono
+        log.info("mqtt: Home Assistant has started; it is told its devices again")
+        self._publisher.again(self._settings.discovery_prefix)
 
     # --- numbers ----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ is delivered), how large a packet we take, our last will.
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -15,9 +16,11 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edgegw.errors import ConfigFault
 from edgegw.mqtt.line import PACKET_MAX, Line
 from edgegw.mqtt.message import Message
 
+PASSWORD_BYTES_MAX = 65_535  # MQTT 5, 3.1.3.6
 RECEIVE_MAX = 20  # commands that the broker may have under way to us
 
 
@@ -36,6 +39,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Without the password, wherever it is printed."""
         return f"Settings({self.client_id} at {self.host}:{self.port})"
+
+
+def read_password(path: Path | None) -> str | None:
+    """What a password file holds. Raises ConfigFault."""
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            content = file.read(PASSWORD_BYTES_MAX + 3).rstrip(b"\r\n")
+        password = content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigFault(f"{path}: cannot read the password: {reason}") from None
+    if len(content) > PASSWORD_BYTES_MAX:
+        raise ConfigFault(f"{path}: the password is longer than MQTT allows ({PASSWORD_BYTES_MAX} bytes)")
+    return password
 
 
 class LineClient(Client):

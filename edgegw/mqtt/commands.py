@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -22,7 +22,7 @@ from edgegw.control.problem import Problem
 from edgegw.core.events import Instant
 from edgegw.errors import EdgegwError
 from edgegw.mqtt import command_words as words
-from edgegw.mqtt.answered import ANSWER_BYTES_MAX, ReplyTo
+from edgegw.mqtt.answered import ANSWER_BYTES_MAX, KEPT_S, ReplyTo
 from edgegw.mqtt.freshness import Bucket
 from edgegw.mqtt.gatekeeping import Case, Desk, Execute, Refuse, Replay
 from edgegw.mqtt.message import Incoming, Message
@@ -37,6 +37,7 @@ from edgegw.runtime.tasks import Tasks
 
 log = logging.getLogger("edgegw.mqtt.commands")
 
+DOOR = "mqtt"  # in the audit
 REFUSALS_AUDITED_BURST, REFUSALS_AUDITED_PER_S = 100.0, 1.0
 SUMMARY_S = 60.0  # between two entries that say how many were left out
 RUN_S_MAX = (
@@ -97,10 +98,20 @@ class CommandDesk:
         self._refusals.flush()
         self._sum_up(self._clock())
 
+    def remember(self, entries: Iterable[AuditEntry]) -> None:
+        """Entries of the process before this one: what it carried out is not carried out again."""
+        now = self._clock()
+        self._desk.remember(
+            (e.transaction for e in entries if e.door == DOOR and e.transaction and now.wall - e.at < KEPT_S),
+            now,
+        )
+
     def on_message(self, incoming: Incoming) -> None:
         """A message that is no request is none of this desk's business."""
         if self._stopping or not self._desk.is_request(incoming.topic):
             return
+        if not incoming.payload:
+            return  # somebody clears a retained command
         now = self._clock()
         verdict = self._desk.judge(incoming, now)
         if verdict is None:
@@ -126,8 +137,9 @@ class CommandDesk:
         body = _body(case.transaction, None, ErrorText(code=refuse.code, text=_short(refuse.text)), 0.0)
         self._answer(case.reply, body)
         line = f"mqtt {words.verb(case.verb)} refused, {refuse.code}: {refuse.text}"
-        self._refusals.say((words.verb(case.verb), refuse.code), line, now.mono)
-        self._audit_refusal(case, refuse.code, now)
+        kind = "unknown" if refuse.code == "unknown_verb" else words.verb(case.verb)  # they invent many
+        self._refusals.say((kind, refuse.code), line, now.mono)
+        self._audit_refusal(case, refuse.code, now, refuse.text)
 
     def _replay(self, replay: Replay, now: Instant) -> None:
         self.counts["repeated"] += 1
@@ -137,9 +149,9 @@ class CommandDesk:
         self._refusals.say((replay.case.verb, "repeated"), line, now.mono)
         self._audit_refusal(replay.case, "repeated", now)
 
-    def _audit_refusal(self, case: Case, code: str, now: Instant) -> None:
+    def _audit_refusal(self, case: Case, code: str, now: Instant, why: str = "") -> None:
         if self._audited.take(now.mono):
-            self._audit.write(_entry(case, (), code, now))
+            self._audit.write(_entry(case, (), code, now, why))
         else:
             self._left_out += 1
         self._sum_up_at_times(now)
@@ -155,7 +167,7 @@ class CommandDesk:
         text = f"{self._left_out} refused commands are not listed here one by one"
         self._left_out = 0
         self._audit.write(
-            AuditEntry(at=now.wall, door="mqtt", asker="mqtt", order="request", outcome="refused", text=text)
+            AuditEntry(at=now.wall, door=DOOR, asker="mqtt", order="request", outcome="refused", text=text)
         )
 
     # --- what is carried out ------------------------------------------------------------------------
@@ -223,18 +235,19 @@ def _body(
     return _body(transaction, {"shortened": True}, error, took_ms)
 
 
-def _entry(case: Case, chargers: tuple[str, ...], outcome: str, now: Instant) -> AuditEntry:
+def _entry(case: Case, chargers: tuple[str, ...], outcome: str, now: Instant, why: str = "") -> AuditEntry:
     request = case.request
     target = ", ".join(chargers) or (request.target if request is not None else "")
+    asked = words.asked(request, case.payload)
     source = getattr(request, "source", "") or getattr(request, "by", "")
     return AuditEntry(
         at=now.wall,
-        door="mqtt",
-        asker=source if isinstance(source, str) and source else "mqtt",
+        door=DOOR,
+        asker=source if isinstance(source, str) and source else "unknown",
         order=words.verb(case.verb),
         target=_short(target),
         outcome=outcome,
-        text=words.asked(request, case.payload),
+        text=_short(f"{why}; asked: {asked}") if why else asked,
         transaction=case.transaction or "",
     )
 

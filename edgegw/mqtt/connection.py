@@ -23,7 +23,7 @@ from edgegw.errors import ConfigFault
 from edgegw.links.resolver import Resolver
 from edgegw.links.tls import CertificateFiles, client_context
 from edgegw.mqtt import refusal
-from edgegw.mqtt.client import Settings
+from edgegw.mqtt.client import Settings, read_password
 from edgegw.mqtt.line import DialFailed, dial
 from edgegw.mqtt.message import Incoming, Message
 from edgegw.mqtt.redial import Redial
@@ -34,7 +34,6 @@ from edgegw.runtime.tasks import Tasks
 log = logging.getLogger(__name__)
 
 NAME_CACHE_S = 5.0  # short: a broker that moved must be found where it is now
-PASSWORD_MAX = 64 * 1024 - 1  # MQTT 3.1.3.5
 REFUSALS_LOGGED = 5  # per connection: an access list that forbids all would fill the log
 
 
@@ -125,6 +124,7 @@ class Connection:
         self._run_task: asyncio.Task[None] | None = None
         self._context: tuple[tuple[int, ...], ssl.SSLContext] | None = None
         self._said: set[str] = set()  # of this outage, or of this connection
+        self._mistake = ""  # the last, so that the same one is logged once
         self._published = self._refused = 0  # of connections that are over
 
     # --- its life ---------------------------------------------------------------------------------
@@ -147,32 +147,51 @@ class Connection:
     async def _run(self) -> None:
         while True:
             self.attempts += 1
-            end, lasted_s = await self._once()
+            try:
+                end = await self._once()
+            finally:
+                lasted_s = self._let_go()
             if self._stopping:
                 break
             wait_s = self._redial.ended(end.kind, lasted_s, self._rand())
             self._is_down(self._words(end), was_up=lasted_s > 0, wait_s=wait_s)
             await asyncio.sleep(wait_s)
 
-    async def _once(self) -> tuple[End, float]:
-        """One attempt and the connection it leads to: how it ended, and how long it lasted."""
+    async def _once(self) -> End:
+        """One attempt and the connection it leads to: how it ended."""
         try:
-            context = self._tls()
-            settings = self._connect_settings()
-            line = await dial(settings.host, settings.port, context, self._resolver)
+            self._session = await self._opened()
+            return await self._session.run()
         except ConfigFault as fault:
-            return End("refused", str(fault)), 0.0
+            return End("refused", str(fault))
         except DialFailed as failed:
-            return End("refused" if failed.lasting else "unreachable", str(failed)), 0.0
-        session = self._session = Session(settings, line, self, self._patience)
+            return End("refused" if failed.lasting else "unreachable", str(failed))
+        except Exception as mistake:  # the loop's edge: the next attempt may be a better one
+            if self._mistake != repr(mistake):
+                log.exception("mqtt: bug in the connection to the broker")
+            self._mistake = repr(mistake)
+            return End("lost", f"edgegw's own mistake: {mistake!r}")
+
+    async def _opened(self) -> Session:
+        """Raises ConfigFault, DialFailed."""
+        context = self._tls()
+        settings = self._connect_settings()
+        line = await dial(settings.host, settings.port, context, self._resolver)
         try:
-            end = await session.run()
-        finally:
-            self._session = None
-            self._published += session.published
-            self._refused += session.refused
-        accepted_at = session.accepted_at
-        return end, 0.0 if accepted_at is None else asyncio.get_running_loop().time() - accepted_at
+            return Session(settings, line, self, self._patience)
+        except BaseException:
+            line.close()
+            raise
+
+    def _let_go(self) -> float:
+        """How long the connection lasted; 0 when there was none."""
+        session, self._session = self._session, None
+        if session is None:
+            return 0.0
+        self._published += session.published
+        self._refused += session.refused
+        now = asyncio.get_running_loop().time()
+        return 0.0 if session.accepted_at is None else now - session.accepted_at
 
     def _words(self, end: End) -> str:
         if end.kind == "closed" and self._redial.taken_over:
@@ -287,7 +306,7 @@ class Connection:
             mqtt5=ours.mqtt5,
             keep_alive_s=round(ours.keep_alive_s),
             username=ours.username,
-            password=_password(ours.password_file),
+            password=read_password(ours.password_file),
             will=self._offline,
         )
 
@@ -301,16 +320,6 @@ class Connection:
         if self._context is None or self._context[0] != stamp:
             self._context = stamp, client_context(ours.ca_file, ours.certificate)
         return self._context[1]
-
-
-def _password(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return path.read_text("utf-8")[:PASSWORD_MAX].rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigFault(f"{path}: cannot read the password: {reason}") from None
 
 
 def _changed_at(path: Path) -> int:

@@ -19,8 +19,9 @@ import msgspec
 
 from edgegw.core.alarms import Alarm, AlarmChange
 from edgegw.core.records import TransactionRecord
+from edgegw.mqtt.numbers import energy_wh
 from edgegw.mqtt.payloads import Event, SeverityName
-from edgegw.redaction import plain, redact
+from edgegw.redaction import plain, redact, without_cards
 from edgegw.runtime.audit import AuditEntry
 from edgegw.runtime.entrance import Notice
 from edgegw.wire.timestamps import format_timestamp
@@ -93,6 +94,9 @@ _NOT_TOLD = frozenset(
         "cloud_silent",  # cloud_away
         "firmware_original",
         "heartbeat_interval_short",
+        "limit_ended",  # these three: limit_fallback, limit_ended, limit_set
+        "limit_expired",
+        "limit_expired_over",
         "message_id_reused",
         "own_notice_dropped",
         "stored_refused",  # it is tried again; the last time is "parked"
@@ -123,9 +127,6 @@ _SEVERITY_DEFAULT: SeverityName = "warning"  # what somebody thought worth a not
 _STORE = "store_"  # what is wrong with the journal
 _OVER = "_over"
 
-# After these words the cloud's own follow: it may name the card it did not like.
-_CLOUD_SAYS = ": the cloud refused stored "
-
 
 def of_notice(notice: Notice) -> Happening | None:
     if notice.kind in _NOT_TOLD:
@@ -135,7 +136,7 @@ def of_notice(notice: Notice) -> Happening | None:
         kind="firmware" if notice.kind.startswith("firmware_") else "notice",
         target=notice.charger,
         severity=_severity(notice.kind),
-        text=_without_the_clouds_words(notice.text),
+        text=without_cards(notice.text),
         data={"notice": said(notice.kind, WORD_MAX)},
     )
 
@@ -146,13 +147,6 @@ def _severity(kind: str) -> SeverityName:
     if kind.endswith(_OVER):
         return "info"
     return "error" if kind.startswith(_STORE) else _SEVERITY_DEFAULT
-
-
-def _without_the_clouds_words(text: str) -> str:
-    """Which message it was and the error code stay."""
-    who, says, rest = text.partition(_CLOUD_SAYS)
-    message, _, error = rest.partition(": ")
-    return f"{who}{says}{message}: {error.partition(':')[0]}" if says else text
 
 
 # --- transactions -----------------------------------------------------------------------------------
@@ -192,8 +186,8 @@ class Sessions:
         )
 
     def _ended(self, record: TransactionRecord, at: float) -> Happening:
-        energy_wh = _energy_wh(record)
-        how_much = f", {energy_wh / 1000:.1f} kWh" if energy_wh is not None else ""
+        used_wh = energy_wh(record)
+        how_much = f", {used_wh / 1000:.1f} kWh" if used_wh is not None else ""
         why = f" ({record.stop_reason})" if record.stop_reason else ""
         return Happening(
             at=at,
@@ -203,7 +197,7 @@ class Sessions:
             data={
                 **self._about(record),
                 "ended_at": said(record.stopped_at, WORD_MAX) or None,
-                "energy_wh": energy_wh,
+                "energy_wh": used_wh,
                 "stop_reason": said(record.stop_reason, WORD_MAX),
             },
         )
@@ -220,14 +214,6 @@ class Sessions:
 
 def _where(record: TransactionRecord) -> str:
     return of_connector(record.charger, record.evse or record.connector)
-
-
-def _energy_wh(record: TransactionRecord) -> int | None:
-    """None while a reading is missing, or when they run backwards: then it is not known."""
-    end_wh = record.meter_stop_wh if record.meter_stop_wh is not None else record.meter_last_wh
-    if end_wh is None or record.meter_start_wh is None or end_wh < record.meter_start_wh:
-        return None
-    return end_wh - record.meter_start_wh
 
 
 # --- alarms and orders ------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Is a command new enough, and are there not too many? Time is an argument.
 
 Rules of this file:
-- `ts` is judged by the wall clock, and only while that can be right; everything else by `mono`.
+- `ts` is judged by the wall clock, everything else by `mono`. While the wall clock cannot be right, a command
+  that must not be an old one is refused; what does no harm when it is old, or more harm when it is not
+  taken, is taken.
 - A command that was made before this process began is old: the process before it may have carried it out.
 """
 
@@ -24,14 +26,17 @@ class Untimely(msgspec.Struct, frozen=True):
     text: str
 
 
-def judge(ts: str | None, now: Instant, started: Instant, *, required: bool) -> Untimely | None:
+def judge(
+    ts: str | None, now: Instant, started: Instant, *, required: bool, fine_when_old: bool
+) -> Untimely | None:
+    """`fine_when_old`: it is taken whatever its `ts` says while nobody here knows the time."""
     if ts is None:
         return _MISSING if required else None
     moment = parse_timestamp(ts)
     if moment is None or NO_ZONE in moment[1]:
         return Untimely("malformed", 'ts: must be RFC 3339 with a zone, such as "2026-11-20T23:40:01Z"')
     if not now.trusted:
-        return None
+        return None if fine_when_old else _NO_CLOCK
     return _judge_age(now.wall - moment[0], now, now.mono - started.mono)
 
 
@@ -39,6 +44,12 @@ _MISSING = Untimely(
     "no_timestamp",
     'add "ts", the time now in RFC 3339 such as "2026-11-20T23:40:01Z": a command without it could be an old '
     "one; [mqtt] require_timestamp = false takes them all the same",
+)
+
+_NO_CLOCK = Untimely(
+    "clock_not_set",
+    "the clock of this gateway is not set yet, so it cannot tell whether this command is an old one: "
+    "see to its time server, then ask again; limits, alarm/ack and health_check are taken all the same",
 )
 
 

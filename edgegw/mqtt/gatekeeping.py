@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Any
 
@@ -22,7 +22,7 @@ from edgegw.config_mqtt import VERBS, Mqtt, Verb
 from edgegw.core.events import Instant
 from edgegw.errors import EdgegwError
 from edgegw.mqtt import freshness
-from edgegw.mqtt.answered import WAITERS_MAX, Answered, Kept, Key, ReplyTo
+from edgegw.mqtt.answered import KEPT_S, WAITERS_MAX, Answered, Kept, Key, ReplyTo
 from edgegw.mqtt.freshness import Bucket
 from edgegw.mqtt.message import Incoming
 from edgegw.mqtt.reading import (
@@ -37,9 +37,13 @@ from edgegw.mqtt.reading import (
 from edgegw.mqtt.requests import LimitRelease, LimitSet, Request
 from edgegw.mqtt.topics import Tree
 
-COMMANDS_BURST, COMMANDS_PER_S = 50.0, 10.0  # a building sends one limit in seconds, people click
+# Of each verb; a building sends one limit in seconds, people click. Verbs do not share: whoever floods one
+# must not keep the building from renewing its limit until that lapses.
+COMMANDS_BURST, COMMANDS_PER_S = 50.0, 10.0
 REFUSALS_PER_S = 100.0  # of those above; then only counted: an answer per message helps whoever floods
 RUNNING_MAX = 32
+RUNNING_FOR_LIMITS = 8  # more: charger commands take minutes, limits do not
+OTHERS_SHARE = 0.75  # of what is remembered; the rest is for limits alone
 RUNNING_PER_CHARGER_MAX = 4  # a charger does one after the other, and each may take its time
 CORRELATION_BYTES_MAX = 256
 RESPONSE_TOPIC_CHARACTERS_MAX = 256
@@ -47,6 +51,9 @@ BYTES_PER_COMMAND = 4096  # a long one counts as several: reading the worst 64 K
 PEEKED_BYTES_MAX = 2048  # of one too many: reading it must cost less than sending it
 
 _LIKE_A_VERB = re.compile(r"[a-z0-9_]{1,24}(/[a-z0-9_]{1,24})?", re.ASCII)
+LIMIT_VERBS: frozenset[str] = frozenset({"limit/set", "limit/release"})
+# Also while the clock is not set: a limit only lowers and ends by itself, the others change nothing.
+_FINE_WHEN_OLD: frozenset[str] = LIMIT_VERBS | {"alarm/ack", "health_check"}
 UNKNOWN_VERB = "unknown"  # stands in the topic of the answer for what no verb can be
 
 
@@ -100,25 +107,33 @@ class Desk:
         self._responses = f"{tree.root}/response/"
         self._find = find
         self._started = started
-        self._commands = Bucket(COMMANDS_BURST, COMMANDS_PER_S)
+        kinds = {_bucket_of(verb) for verb in (*VERBS, UNKNOWN_VERB)}
+        self._commands = {kind: Bucket(COMMANDS_BURST, COMMANDS_PER_S) for kind in kinds}
         self._refusals = Bucket(REFUSALS_PER_S, REFUSALS_PER_S)
         self._answered = Answered()
         self._busy: Counter[str] = Counter()  # commands under way, by charger
+        self._before: frozenset[str] = frozenset()  # transactions of the process before this one
+        self._before_until = float("-inf")  # mono
+
+    def remember(self, transactions: Iterable[str], now: Instant) -> None:
+        """Of commands before a restart. What they were answered is not known any more: they are refused."""
+        self._before, self._before_until = frozenset(transactions), now.mono + KEPT_S
 
     def is_request(self, topic: str) -> bool:
         return topic.startswith(self._requests)
 
     def judge(self, incoming: Incoming, now: Instant) -> Verdict | None:
         """None: there are far too many, and this one is not even answered."""
-        too_many = not self._commands.take(now.mono, _cost(incoming.payload))
+        verb = incoming.topic.removeprefix(self._requests)
+        too_many = not self._commands[_bucket_of(verb)].take(now.mono, _cost(incoming.payload))
         if too_many and not self._refusals.take(now.mono):
             return None
-        verb = incoming.topic.removeprefix(self._requests)
         case = Case(verb=verb, reply=self._usual(verb, incoming.correlation), payload=incoming.payload)
         try:
             if too_many:
                 case.transaction = _peeked(incoming.payload)
-                raise Refused("too_many", f"more than {COMMANDS_PER_S:g} commands per second: slow down")
+                text = f"more than {COMMANDS_PER_S:g} commands of this kind per second: slow down"
+                raise Refused("too_many", text)
             value = self._opened(case, incoming)
             return self._judge(case, value, incoming, now)
         except Malformed as malformed:
@@ -161,12 +176,13 @@ class Desk:
         kept = self._answered.find(key, now.mono)
         if kept is not None:
             return _again(case, kept, fingerprint)
-        required = self._settings.require_timestamp
-        untimely = freshness.judge(request.ts, now, self._started, required=required)
-        if untimely is not None:
-            raise Refused(untimely.code, untimely.text)
+        if request.transaction in self._before and now.mono < self._before_until:
+            raise Refused(
+                "transaction_reused", "it was used before edgegw restarted; ask again with a new one"
+            )
+        self._check_time(verb, request, now)
         chargers = tuple(dict.fromkeys(self._charger(name) for name in request.named))
-        self._check_room(chargers)
+        self._check_room(verb, chargers)
         self._answered.begin(key, fingerprint)
         self._busy.update(chargers)
         return Execute(case=case, verb=verb, request=request, chargers=chargers, key=key)
@@ -188,16 +204,28 @@ class Desk:
             text = f"[mqtt] limit_sources does not name {shown(request.source)}; it names: {sources}"
             raise Refused("not_allowed", text)
 
+    def _check_time(self, verb: Verb, request: Request, now: Instant) -> None:
+        untimely = freshness.judge(
+            request.ts,
+            now,
+            self._started,
+            required=self._settings.require_timestamp,
+            fine_when_old=verb in _FINE_WHEN_OLD,
+        )
+        if untimely is not None:
+            raise Refused(untimely.code, untimely.text)
+
     def _charger(self, name: str) -> str:
         identity = self._find(name)
         if identity is None:
             raise Refused("no_such_charger", f"no charger {shown(name)} is known here")
         return identity
 
-    def _check_room(self, chargers: tuple[str, ...]) -> None:
-        if self._answered.running >= RUNNING_MAX:
+    def _check_room(self, verb: Verb, chargers: tuple[str, ...]) -> None:
+        is_limit = verb in LIMIT_VERBS
+        if self._answered.running >= RUNNING_MAX + is_limit * RUNNING_FOR_LIMITS:
             raise Refused("busy", f"{RUNNING_MAX} commands are under way; try again later")
-        if self._answered.full:
+        if self._answered.is_full(1.0 if is_limit else OTHERS_SHARE):
             raise Refused("busy", "too many commands in the last ten minutes; try again later")
         for charger in chargers:
             if self._busy[charger] >= RUNNING_PER_CHARGER_MAX:
@@ -218,6 +246,13 @@ class Desk:
             text = f"the response topic must lie below {self._responses}"
             raise Refused("bad_response_topic", text)
         return ReplyTo(topic, usual.correlation)
+
+
+def _bucket_of(verb: str) -> str:
+    """As few as there are verbs, whatever is sent."""
+    if verb in LIMIT_VERBS:
+        return "limit"
+    return verb if verb in VERBS else UNKNOWN_VERB
 
 
 def _cost(payload: bytes) -> float:

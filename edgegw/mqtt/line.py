@@ -156,17 +156,28 @@ async def _connected(address: str, port: int) -> socket.socket:
     return sock
 
 
+class _SecuredSocket(ssl.SSLSocket):
+    """Has a peer also when that has reset the connection: then the handshake says so. Without it `ssl`
+    fails earlier, and loses the open socket."""
+
+    def getpeername(self) -> Any:
+        with suppress(OSError):
+            return super().getpeername()
+        return None
+
+
 async def _secured(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
-    secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    context.sslsocket_class = _SecuredSocket
     try:
+        sock = secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
         async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
             await _shake_hands(secured)
     except (OSError, ValueError) as error:
-        secured.close()
+        sock.close()
         lasting = isinstance(error, ssl.SSLCertVerificationError)
         raise DialFailed(f"TLS: {describe_failure(error, host)}", lasting=lasting) from None
     except BaseException:
-        secured.close()
+        sock.close()
         raise
     return secured
 

@@ -1,7 +1,8 @@
 """Lines of the log on the topic `log`, for who asked for them.
 
-Rules of this file: never a line about publishing itself, or each would make the next; no secrets; a line from
-another thread goes through the loop; in a flood lines are dropped, here and by the publisher.
+Rules of this file: never a line about publishing itself, or each would make the next; no secrets and no
+card ids; a line from another thread goes through the loop; in a flood lines are dropped, here and by the
+publisher.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from edgegw.mqtt.message import Message
 from edgegw.mqtt.payloads import LogLine
 from edgegw.mqtt.topics import BY_NAME, Tree
-from edgegw.redaction import plain, redact
+from edgegw.redaction import plain, redact, without_cards
 
 ROOT = "edgegw"
 OUR_OWN = "edgegw.mqtt"
@@ -44,7 +45,7 @@ class LogLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if self._loop is None or record.name.startswith(OUR_OWN):
             return
-        text = plain(redact(record.getMessage()))[:TEXT_MAX]
+        text = plain(redact(without_cards(record.getMessage())))[:TEXT_MAX]
         line = LogLine(level=record.levelname.lower(), logger=record.name, text=text)
         channel = BY_NAME["log"]
         message = Message(

@@ -1,11 +1,14 @@
-"""Numbers, times and texts as they stand in payloads: finite, rounded, short; None for what nobody knows."""
+"""Numbers, times and texts as they stand in payloads: finite, rounded, short, no secrets; None for what
+nobody knows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from math import isfinite
 
+from edgegw.core.records import TransactionRecord
 from edgegw.mqtt.payloads import PhaseValues
+from edgegw.redaction import plain, redact
 from edgegw.wire.timestamps import format_timestamp
 
 TEXT_MAX = 400  # characters of a text that a charger, a cloud or a library wrote
@@ -52,5 +55,15 @@ def utc(wall_s: float | None) -> str | None:
     return format_timestamp(wall_s)
 
 
+def energy_wh(record: TransactionRecord) -> int | None:
+    """None while a reading is missing, or when they run backwards: then it is not known."""
+    end_wh = record.meter_stop_wh if record.meter_stop_wh is not None else record.meter_last_wh
+    if end_wh is None or record.meter_start_wh is None or end_wh < record.meter_start_wh:
+        return None
+    return end_wh - record.meter_start_wh
+
+
 def clipped(text: str) -> str:
+    """As anybody on the broker may read it."""
+    text = plain(redact(text))
     return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"

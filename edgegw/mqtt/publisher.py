@@ -27,7 +27,9 @@ from edgegw.mqtt.message import Incoming, Message, State
 from edgegw.mqtt.outbox import Outbox
 from edgegw.mqtt.sweep import Sweep
 from edgegw.mqtt.topics import BY_NAME, Tree
+from edgegw.runtime.loop_guard import LoopGuard
 from edgegw.runtime.tasks import Tasks
+from edgegw.runtime.watchers import Watchers
 from edgegw.wire.timestamps import format_timestamp
 
 log = logging.getLogger(__name__)
@@ -78,9 +80,7 @@ class Publisher:
     ) -> None:
         """`events`: the telemetry file; None keeps a few in memory. `sweep`: also of topics outside the
         tree. `state` is called in the loop, at most once per `interval_s`."""
-        self.receivers: list[
-            Callable[[Incoming], None]
-        ] = []  # of what comes in on `connection.subscriptions`
+        self.receivers: Watchers[Incoming] = Watchers()  # of what comes in on `connection.subscriptions`
         self._connection = connection
         self._tree = tree
         self._events = MemoryEvents() if events is None else events
@@ -103,6 +103,7 @@ class Publisher:
         self._due_at = 0.0
         self._offered = False  # on this connection
         self._mistake = ""  # the last, so that the same one is logged once
+        self._guard = LoopGuard(log, "publishing over mqtt")
         self._life = 0  # counts ups and downs
         self._since: float | None = None
         self._removed = 0
@@ -130,7 +131,8 @@ class Publisher:
     async def _run(self) -> None:
         while True:
             await self._wait()
-            self.round(self._now())
+            with self._guard:
+                self.round(self._now())
 
     async def _wait(self) -> None:
         wait_s = self._interval_s
@@ -145,8 +147,13 @@ class Publisher:
         while True:
             await self._work_on_events.wait()
             self._work_on_events.clear()
-            await self._fetch_events()
+            bugs = self._guard.bugs
+            with self._guard:
+                await self._fetch_events()
             self._pump()
+            if self._guard.bugs > bugs:  # once more, also when nothing else happens
+                await asyncio.sleep(self._interval_s)
+                self._work_on_events.set()
 
     # --- what is published ------------------------------------------------------------------------
 
@@ -248,8 +255,7 @@ class Publisher:
 
     def on_message(self, incoming: Incoming) -> None:
         if not self._sweep.heard(incoming, self._now().mono):
-            for receive in self.receivers:
-                receive(incoming)
+            self.receivers.tell(incoming)
 
     def on_subscribed(self, filters: Sequence[str], refused: Sequence[str]) -> None:
         if tuple(filters) == self._sweep.filters:
@@ -263,10 +269,11 @@ class Publisher:
     def _pump(self) -> None:
         if not self._connection.has_room:
             return
-        now = self._now()
-        ts = format_timestamp(now.wall)
-        while self._say_next(ts, now.mono):
-            pass
+        with self._guard:
+            now = self._now()
+            ts = format_timestamp(now.wall)
+            while self._say_next(ts, now.mono):
+                pass
 
     def _say_next(self, ts: str, now_mono: float) -> bool:
         """False when there is nothing, or nothing more goes now."""

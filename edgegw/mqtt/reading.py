@@ -36,6 +36,13 @@ _RULES = {
 _PLACE = re.compile(r" - at `\$\.?(.+)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field (`.*`)")
+_PLAIN = (  # msgspec's words in those of who reads the answer
+    (re.compile(r"Expected `(?:int|float)` >= (-?[\d.]+)"), r"must be at least \1"),
+    (re.compile(r"Expected `(?:int|float)` <= (-?[\d.]+)"), r"must be at most \1"),
+    (re.compile(r"Expected `(?:float|int)(?: \| null)?`, got `(\w+)`"), r"must be a number, not \1"),
+    (re.compile(r"Expected `bool`, got `(\w+)`"), r"must be true or false, not \1"),
+    (re.compile(r"Expected `str(?: \| null)?`, got `(\w+)`"), r"must be text in quotes, not \1"),
+)
 _ENUM = re.compile(r"Invalid enum value .*", re.DOTALL)
 
 
@@ -77,7 +84,11 @@ def _in_words(verb: Verb, text: str) -> str:
     text = text[: place.start()] if place is not None else text
     unknown = _UNKNOWN.fullmatch(text)
     if unknown is not None:
-        text = f"no member is called {shown(unknown[1])}{near(unknown[1], REQUESTS[verb].__struct_fields__)}"
+        fields = REQUESTS[verb].__struct_fields__
+        hint = near(unknown[1], fields) or f"; there are: {', '.join(fields)}"
+        text = f"no member is called {shown(unknown[1])}{hint}"
+    for pattern, words in _PLAIN:
+        text = pattern.sub(words, text)
     text = _ENUM.sub("is none of the allowed words", text)
     text = _MISSING.sub(r"\1 is missing", text)
     if field in ("limit_a", "limit_w") and "null" in text:

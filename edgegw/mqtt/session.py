@@ -171,13 +171,14 @@ class Session:
         if size > self._packet_max:
             self._note(self._refuse, done, f"{message.topic}: {size} bytes are too large for the broker")
             return True
-        info = self._client.publish(
-            message.topic,
-            payload,
-            qos,
-            message.retain and self._retain,
-            publish_properties(message) if self._settings.mqtt5 else None,
-        )
+        properties = publish_properties(message) if self._settings.mqtt5 else None
+        try:
+            info = self._client.publish(
+                message.topic, payload, qos, message.retain and self._retain, properties
+            )
+        except ValueError as error:  # no topic: it must not stand in the way of what comes behind it
+            self._note(self._refuse, done, f"{message.topic} cannot be published: {error}")
+            return True
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
         self._hand[info.mid] = _Handed(message.topic, size, qos, self._loop.time(), info, done)

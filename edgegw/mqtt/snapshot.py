@@ -116,7 +116,7 @@ class Snapshots:
         sessions = self._gateway.sessions.values()
         return payloads.SiteState(
             import_w=snapshot_power.import_w(load, now),
-            current_l_a=phases(seen.measured_a if seen is not None else None),
+            current_l_a=phases(seen.measured_a if seen is not None and not seen.stale else None),
             fuse_a=rounded(wired.limit_a) if wired is not None else None,
             limit_a=lowest(seen.limit_a) if seen is not None else None,
             limit_l_a=phases(seen.limit_a if seen is not None else None),

@@ -3,7 +3,7 @@
 Rules of this file:
 - This runs for every charger every second: what was made of the same facts is handed out again, as the same
   object, so that the topics made of it are not made anew either. No pydantic here.
-- Read only. Whatever a charger wrote is a text, cut to a length, and decides nothing.
+- Read only. Whatever a charger wrote is a text, cut to a length and without secrets, and decides nothing.
 - Connectors are those of OCPP 1.6 and the EVSEs of 2.x. Number 0, the charger itself, is none.
 """
 
@@ -24,6 +24,7 @@ from edgegw.mqtt.snapshot_box import host_of
 from edgegw.mqtt.snapshot_draw import UNKNOWN, DrawMaker
 from edgegw.mqtt.snapshot_sessions import Ended, SessionMaker
 from edgegw.mqtt.view import ChargerFacts
+from edgegw.redaction import HIDDEN, is_harmless
 from edgegw.runtime.session import Session
 
 VERDICT_EVERY_S = 10.0  # it counts messages and amps: retained topics need not follow each of them
@@ -139,7 +140,7 @@ class ChargerMaker:
             maker = self._draws.setdefault(number, DrawMaker())
             draw = maker.draw(power, sample, word, state.power.nominal_v, now)
         limit = (power.granted_a, power.why, power.binding) if power is not None else None
-        running = record.id if record is not None else None
+        running = clipped(record.id) if record is not None else None
         key = (status, draw, state.energy.total_wh(number), limit, running)
         known = self._connectors.get(number)
         if known is not None and known[0] == key:
@@ -167,9 +168,9 @@ def _connector(number: int, key: tuple[Any, ...], power: ConnectorPower | None) 
     limit_a, why, binding = limit if limit is not None else (None, "", None)
     return payloads.ConnectorState(
         connector=number,
-        status=status.status if status is not None else "",
-        error_code=status.error_code if status is not None else "",
-        info=clipped(status.info) if status is not None else "",
+        status=clipped(status.status) if status is not None else "",
+        error_code=clipped(status.error_code) if status is not None else "",
+        info=_harmless(status.info) if status is not None else "",
         power_w=draw.power_w,
         current_l_a=draw.current_l_a,
         energy_wh=energy,
@@ -179,6 +180,11 @@ def _connector(number: int, key: tuple[Any, ...], power: ConnectorPower | None) 
         phases=power.wiring.phases if power is not None else None,
         transaction=running,
     )
+
+
+def _harmless(info: str) -> str:
+    """The charger's own words: they may name a card."""
+    return clipped(info) if not info or is_harmless(info) else HIDDEN
 
 
 def _info(session: Session, numbers: tuple[int, ...], words: str) -> payloads.ChargerInfo:

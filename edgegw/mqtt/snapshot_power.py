@@ -20,7 +20,6 @@ from edgegw.mqtt.numbers import clipped, lowest, phases, rounded, utc, watts, wh
 from edgegw.runtime.load import LoadLoop, MeterHealth
 from edgegw.runtime.session import Session
 
-READING_OLD_S = 60.0  # then its numbers are history, not a state
 _HOLDS_NOBODY = frozenset({Binding.MAXIMUM, Binding.DEMAND, Binding.FREE, Binding.RAMP})
 
 
@@ -28,20 +27,24 @@ _HOLDS_NOBODY = frozenset({Binding.MAXIMUM, Binding.DEMAND, Binding.FREE, Bindin
 
 
 def meters(load: LoadLoop | None, now: Instant) -> dict[str, payloads.MeterState]:
-    return {name: _meter(health, now) for name, health in load.meters.items()} if load is not None else {}
+    """A reading that is too old to steer by is history, not a state: its numbers are then None."""
+    if load is None:
+        return {}
+    old_s = load.control.plan.settings.stale_after_s
+    return {name: _meter(health, old_s, now) for name, health in load.meters.items()}
 
 
-def _meter(health: MeterHealth, now: Instant) -> payloads.MeterState:
+def _meter(health: MeterHealth, old_s: float, now: Instant) -> payloads.MeterState:
     reading = health.reading
     age_s = None if reading is None else now.mono - reading.at
-    if reading is None or age_s is None or age_s > READING_OLD_S:
+    if reading is None or age_s is None or age_s > old_s:
         reading = model.Reading(at=0.0, current_a=(None, None, None))
         trouble = health.trouble or "has not answered yet" if age_s is None else health.trouble or "silent"
     else:
         trouble = health.trouble
     return payloads.MeterState(
         meter=health.name,
-        ok=age_s is not None and age_s <= READING_OLD_S and not trouble,
+        ok=age_s is not None and age_s <= old_s and not trouble,
         power_w=whole(reading.power_w),
         power_l_w=watts(reading.power_l_w),
         current_l_a=phases(reading.current_a),
@@ -73,7 +76,7 @@ def _circuit(wired: model.Circuit, seen: model.CircuitState) -> payloads.Circuit
         fuse_a=wired.limit_a,
         limit_l_a=phases(seen.limit_a),
         limit_source=seen.limit_source,
-        measured_l_a=phases(seen.measured_a),
+        measured_l_a=phases(None if seen.stale else seen.measured_a),
         building_l_a=phases(seen.base_a),
         granted_l_a=phases(seen.granted_a),
         free_l_a=phases(seen.free_a),
@@ -206,8 +209,10 @@ def main_circuit(load: LoadLoop | None) -> tuple[model.Circuit | None, model.Cir
 def import_w(load: LoadLoop | None, now: Instant) -> float | None:
     """By the meter of the main circuit."""
     wired, _ = main_circuit(load)
-    reading = load.control.readings.get(wired.name) if load is not None and wired is not None else None
-    if reading is None or now.mono - reading.at > READING_OLD_S:
+    if load is None or wired is None:
+        return None
+    reading = load.control.readings.get(wired.name)
+    if reading is None or now.mono - reading.at > load.control.plan.settings.stale_after_s:
         return None
     return whole(reading.power_w)
 

@@ -14,7 +14,7 @@ from edgegw.core.cloud_cap import connector_of
 from edgegw.core.records import TransactionRecord
 from edgegw.core.state import ChargerState
 from edgegw.mqtt import payloads, tokens
-from edgegw.mqtt.numbers import clipped, utc
+from edgegw.mqtt.numbers import clipped, energy_wh, utc
 from edgegw.wire.timestamps import CLOCK_SUSPECT, parse_timestamp
 
 Ended = dict[int, TransactionRecord]
@@ -78,7 +78,7 @@ class SessionMaker:
             state="running" if record.running else "ended",
             started_at=_time(record.started_at) or utc(record.received_at),
             ended_at=_time(record.stopped_at) if not record.running else None,
-            energy_wh=_energy_wh(record),
+            energy_wh=energy_wh(record),
             token=self._token_of(record.id_tag),
             stop_reason=clipped(record.stop_reason),
             offline=record.offline,
@@ -89,11 +89,3 @@ def _time(text: str) -> str | None:
     """None for what a charger without a clock writes."""
     found = parse_timestamp(text) if text else None
     return utc(found[0]) if found is not None and CLOCK_SUSPECT not in found[1] else None
-
-
-def _energy_wh(record: TransactionRecord) -> int | None:
-    """None when it is not known, or its meter went backwards."""
-    last = record.meter_stop_wh if record.meter_stop_wh is not None else record.meter_last_wh
-    if last is None or record.meter_start_wh is None:
-        return None
-    return last - record.meter_start_wh if last >= record.meter_start_wh else None

@@ -116,6 +116,13 @@ class Gateway(SessionOwner):
             known = self.sessions[identity] = Session(Charger(identity, self.site), self)
         return known
 
+    def expects(self, identity: str) -> bool:
+        """Who is here or is named by the site file; all, when that names none. Others were taken away."""
+        session, known = self.sessions.get(identity), self.settings.known
+        if not known or identity in known or (session is not None and session.charger_leg is not None):
+            return True
+        return self.load is not None and identity in self.load.control.plan.wirings
+
     # --- at the door -----------------------------------------------------------------------------
 
     async def admit(self, request: HandshakeRequest) -> Admitted | Refused:

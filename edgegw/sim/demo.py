@@ -138,7 +138,7 @@ class Demo:
             self._building = building
         named = "" if base == "edgegw" else f" --base {base}"
         self._tell(
-            f"read along: edgegw mqtt watch --broker {line.url}{named}   (or: "
+            f"read along: {program()} mqtt watch --broker {line.url}{named}   (or: "
             f"mosquitto_sub -p {line.port} -v -t '{root}/#')"
         )
 
@@ -237,6 +237,12 @@ class Demo:
 def interrupted_exit_code() -> int:
     """128 + SIGINT, as shells count it."""
     return 128 + signal.SIGINT
+
+
+def program() -> str:
+    """How this very edgegw is called again: it is not on everybody's path."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "edgegw" else "python -m edgegw"
 
 
 def is_terminal() -> bool:

@@ -25,6 +25,7 @@ import msgspec
 
 from edgegw.errors import StoreFault
 from edgegw.runtime.audit import AuditEntry
+from edgegw.runtime.loop_guard import LoopGuard
 from edgegw.runtime.tasks import Tasks
 from edgegw.store.batch import Statement
 from edgegw.store.database import Database
@@ -87,6 +88,7 @@ class Telemetry:
         self.audit_dropped = 0
         self.trouble = ""  # why nothing is written; "" while all is well
         self.on_added: Callable[[], None] = lambda: None  # events are there to be read
+        self._guard = LoopGuard(log, "writing telemetry")
         self._tasks = Tasks()
         self._writing = self._tasks.spawn(self._run(), "telemetry writer")
 
@@ -217,18 +219,25 @@ class Telemetry:
             await asyncio.sleep(GROUP_S)
 
     async def _write_batch(self) -> None:
-        async with self._turn:
-            events = [self._events.popleft() for _ in range(min(BATCH_MAX, len(self._events)))]
-            audit = [self._audit.popleft() for _ in range(min(BATCH_MAX, len(self._audit)))]
-            try:
-                await self._commit(events, audit)
-                self.trouble = ""
-            except (sqlite3.Error, StoreFault, OSError) as error:
-                self._drop(len(events))
-                self.audit_dropped += len(audit)
-                await self._failed(error)
-        if events:
-            self.on_added()
+        """What it takes is written or dropped, whatever happens."""
+        with self._guard:
+            async with self._turn:
+                events = [self._events.popleft() for _ in range(min(BATCH_MAX, len(self._events)))]
+                audit = [self._audit.popleft() for _ in range(min(BATCH_MAX, len(self._audit)))]
+                await self._write(events, audit)
+            if events:
+                self.on_added()
+
+    async def _write(self, events: list[tuple[int, bytes]], audit: list[bytes]) -> None:
+        try:
+            await self._commit(events, audit)
+            self.trouble = ""
+        except Exception as error:
+            self._drop(len(events))
+            self.audit_dropped += len(audit)
+            if not isinstance(error, sqlite3.Error | StoreFault | OSError):
+                raise
+            await self._failed(error)
 
     async def _commit(self, events: list[tuple[int, bytes]], audit: list[bytes]) -> None:
         database = await self._usable()
@@ -269,6 +278,12 @@ class Telemetry:
         free = shutil.disk_usage(self._directory).free
         if free < self._free_min:
             raise StoreFault(f"only {free // 1024} KiB are free on the disk")
+        if self._database is not None and not (self._directory / NAME).exists():
+            lost, self._database = self._database, None
+            await lost.close()
+            log.error("telemetry: %s was deleted while edgegw runs; it is begun anew", NAME)
+            self._drop(self._kept)
+            self._on_damage(f"{NAME} was deleted while edgegw runs: events and orders in it are lost")
         if self._database is None:
             self._renew(await open_file(self._directory, self._wall(), distrust=self._distrust))
         assert self._database is not None

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from edgegw.alarms.conditions import broker, loop_lag, telemetry
+from edgegw.alarms.conditions import broker, files_unusable, loop_lag, telemetry
 from edgegw.alarms.firmware import rollouts
+from edgegw.alarms.power import lapsed
 from edgegw.alarms.watch import AlarmWatch
 from edgegw.balance.model import Reading
 from edgegw.catalogue.alarms import load_alarms
@@ -20,7 +21,6 @@ from edgegw.core.events import Instant
 from edgegw.core.records import Document, Recovery
 from edgegw.core.rollout_state import Rollout
 from edgegw.core.state import ChargerState
-from edgegw.errors import StoreFault
 from edgegw.store.reader import StoreCounts
 from tests.control.house import GARAGE, House, Wire
 
@@ -38,7 +38,7 @@ class Store:
 
     def __init__(self) -> None:
         self.broken = False
-        self.fails = False
+        self.fails: Exception | None = None
         self.hangs: asyncio.Event | None = None
         self.has = FINE
 
@@ -48,8 +48,8 @@ class Store:
     async def counts(self) -> StoreCounts:
         if self.hangs is not None:
             await self.hangs.wait()
-        if self.fails:
-            raise StoreFault("the disk does not answer")
+        if self.fails is not None:
+            raise self.fails
         return self.has
 
 
@@ -68,7 +68,7 @@ class Scene(House):
         self._has_api = has_api
         self.store = Store()
         self.broker = Broker()
-        self.telemetry_trouble = ""
+        self.telemetry_trouble = self.files_trouble = ""
         self.lag_ms = 3.0
         self.rollouts: list[Rollout] = []
         self.more: list[Condition] = []
@@ -96,6 +96,8 @@ class Scene(House):
             lambda now: broker(self.broker),
             lambda now: telemetry(self.telemetry_trouble),
             lambda now: loop_lag(self.lag_ms),
+            lambda now: files_unusable(self.files_trouble),
+            lambda now: lapsed(self.gateway.load, {"bms"}),
             lambda now: rollouts(self.rollouts),
             lambda now: self.more,
         ]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgegw.alarms import faults, watch
-from edgegw.core.alarm_book import RECOVERED_HOLD_S
+from edgegw.alarms.disk import DiskEyes, free_bytes
+from edgegw.core.alarm_book import RECOVERED_HOLD_S, AlarmBook
 from edgegw.core.alarms import AlarmChange, Condition
+from edgegw.errors import StoreFault
 from tests.alarms.scene import CATALOGUE, Scene
 
 
@@ -101,8 +105,8 @@ async def test_a_code_that_is_not_in_the_catalogue_is_a_bug_of_its_source(scene:
 
 async def test_a_condition_that_flaps_all_night_is_one_alarm_and_few_writes(scene: Scene, monkeypatch):
     writes = []
-    commit = scene.gateway.commit_site
-    monkeypatch.setattr(scene.gateway, "commit_site", lambda ops: writes.append(ops) or commit(ops))
+    commit = scene.gateway.commit
+    monkeypatch.setattr(scene.gateway, "commit", lambda ops, done: writes.append(ops) or commit(ops, done))
     changes = []
     for second in range(600):
         scene.broker.taken_over = second % 4 < 2
@@ -112,10 +116,57 @@ async def test_a_condition_that_flaps_all_night_is_one_alarm_and_few_writes(scen
     assert 100 <= len(writes) <= 600 / watch.WRITE_EVERY_S
 
 
+async def test_a_write_that_failed_is_tried_again_after_a_while_until_it_is_done(scene: Scene, monkeypatch):
+    tries = []
+
+    def commit(ops, done) -> None:
+        tries.append((scene.mono, ops))
+        done(StoreFault("no space left") if len(tries) < 3 else None)
+
+    monkeypatch.setattr(scene.gateway, "commit", commit)
+    scene.broker.taken_over = True
+    await scene.passes(60)
+    first, second, third = [at for at, _ in tries]
+    assert second - first >= watch.WRITE_EVERY_S
+    assert third - second >= watch.WRITE_EVERY_S
+    assert b"broker_taken_over" in tries[2][1][0].value
+
+
+async def test_who_listens_and_fails_keeps_nothing_from_the_others(scene: Scene, caplog):
+    def fails(change: AlarmChange) -> None:
+        raise RuntimeError("planted")
+
+    told: list[AlarmChange] = []
+    scene.watch.listeners += [fails, told.append]
+    scene.broker.taken_over = True
+    await scene.passes(5)
+    scene.watch.acknowledge("broker-taken-over", "Jo")
+    assert [change.kind for change in told] == ["raised", "acknowledged"]
+    assert scene.watch.bugs == 2
+    assert [r.levelname for r in caplog.records if "fails" in r.getMessage()] == ["ERROR"]
+
+
+async def test_a_look_that_fails_stops_nobody_and_the_next_one_goes_on(scene: Scene, monkeypatch):
+    monkeypatch.setattr(watch, "LOOK_EVERY_S", 0.01)
+    update, raised = AlarmBook.update, asyncio.Event()
+
+    def fails_once(book, conditions, now):
+        if not scene.watch.bugs:
+            raise RuntimeError("planted")
+        return update(book, conditions, now)
+
+    monkeypatch.setattr(AlarmBook, "update", fails_once)
+    scene.watch.listeners.append(lambda change: raised.set())
+    scene.more = [Condition(code="messages_parked", text="3 messages")]
+    scene.watch.start()
+    assert scene.watch.bugs == 1
+    await asyncio.wait_for(raised.wait(), 10)
+
+
 async def test_a_quiet_site_writes_nothing(scene: Scene, monkeypatch):
     await scene.passes(60)
     writes = []
-    monkeypatch.setattr(scene.gateway, "commit_site", writes.append)
+    monkeypatch.setattr(scene.gateway, "commit", lambda ops, done: writes.append(ops))
     await scene.passes(600)
     scene.watch._write(scene.now)
     assert writes == []
@@ -220,6 +271,73 @@ async def test_a_charger_that_was_never_here_or_was_taken_away_is_no_alarm(scene
     (await scene.boots("CP-1")).cut()
     await scene.passes(310)
     assert [a.target for a in scene.watch.alarms if a.code == "charger_silent"] == ["CP-1"]
+
+
+async def test_what_was_taken_away_has_no_fault_any_more(scene: Scene):
+    wires = {name: await scene.boots(name) for name in ("CP-1", "X-9")}  # not in [chargers] known
+    for charger in wires.values():
+        await scene.faults(charger, "GroundFailure")
+    await scene.passes(4)
+    targets = {a.target for a in scene.watch.alarms if a.code == "charger_fault"}
+    assert targets == {"CP-1/1", "X-9/1"}
+    for charger in wires.values():
+        charger.cut()
+    await scene.passes(40)
+    assert [a.target for a in scene.watch.alarms if a.code == "charger_fault"] == ["CP-1/1"]
+
+
+async def test_what_was_done_to_a_charger_before_it_was_taken_away_is_told(scene: Scene):
+    charger = await scene.boots("X-9")
+    event = {"type": "TamperDetectionActivated", "timestamp": "2026-11-20T10:00:00Z"}
+    charger.calls("SecurityEventNotification", event)
+    charger.cut()
+    await scene.passes(1)
+    assert [a.code for a in scene.watch.alarms] == ["charger_security"]
+
+
+async def test_a_charger_is_expected_when_it_is_here_named_or_wired(scene: Scene):
+    gateway = scene.gateway
+    assert gateway.expects("CP-1")
+    assert not gateway.expects("X-9")
+    charger = await scene.boots("X-9")
+    assert gateway.expects("X-9")
+    charger.cut()
+    assert not gateway.expects("X-9")
+    gateway.settings = msgspec.structs.replace(gateway.settings, known=frozenset({"CP-7"}))
+    assert gateway.expects("CP-1")  # it has a [[connector]]
+    gateway.settings = msgspec.structs.replace(gateway.settings, known=frozenset())
+    assert gateway.expects("X-9")
+
+
+async def test_a_limit_that_ended_is_over_when_it_is_released(scene: Scene):
+    limits, now = scene.load.control.limits, scene.now.wall
+    limits.set("bms", now_wall=now, circuit="main", limit_a=40.0, expires_at=now + 5)
+    await scene.passes(10)
+    assert scene.is_on("limit_lapsed")
+    limits.clear("bms")
+    assert "cleared limit_lapsed" in await scene.passes(5)
+
+
+async def test_a_full_disk_of_files_that_is_not_the_stores_is_told(scene: Scene, tmp_path):
+    assert free_bytes(tmp_path, tmp_path) is None
+    eyes = DiskEyes(Path("/proc"), tmp_path, scene.watch.tasks)  # another file system, with nothing free
+    scene.watch.sources.append(eyes.look)
+    await scene.passes(1)
+    await asyncio.wait_for(asyncio.gather(*scene.watch.tasks._running), 10)
+    await scene.passes(15)
+    assert [(a.id, a.title) for a in scene.watch.alarms] == [
+        ("disk-low-disk-files", "The disk for firmware and logs is nearly full")
+    ]
+
+
+async def test_a_bug_while_the_store_is_asked_is_no_end_of_asking(scene: Scene, caplog):
+    scene.store.fails = RuntimeError("planted")
+    await scene.passes(15)
+    scene.store.fails = None
+    scene.store.holds(quarantined=2)
+    await scene.passes(15)
+    assert scene.is_on("rows_damaged")
+    assert "planted" in caplog.text
 
 
 async def test_an_outage_of_the_cloud_is_one_alarm_not_one_per_charger(scene: Scene):

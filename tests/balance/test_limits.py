@@ -259,6 +259,27 @@ def test_a_clock_that_is_set_makes_a_limit_neither_longer_nor_shorter(step_s: fl
     assert limits.next_change(now + 120) is None
 
 
+def test_what_ended_by_itself_is_known_until_its_source_speaks_again():
+    limits = book()
+    for source, fallback in (("bms", None), ("dso", None), ("owner", 16.0)):
+        limits.set(source, now_wall=NOW, limit_a=63, expires_at=NOW + 60, fallback_a=fallback)
+    assert limits.ended == ()
+    limits.resolve(NOW + 60)
+    assert [order.source for order in limits.ended] == ["bms", "dso"]  # the owner's fallback holds
+    limits.set("bms", now_wall=NOW + 70, limit_a=63)
+    assert limits.clear("dso") == 0
+    assert limits.ended == ()
+
+
+def test_no_endless_list_of_ended_limits_is_kept():
+    limits = book()
+    for number in range(2 * ORDERS_MAX):
+        now = NOW + 10 * number
+        limits.set(f"source {number}", now_wall=now, limit_a=63, expires_at=now + 5)
+        limits.resolve(now + 5)
+    assert len(limits.ended) == ORDERS_MAX
+
+
 def test_what_has_fallen_back_stays_so_whatever_the_clock_says_later():
     limits = book()
     limits.set("bms", now_wall=NOW, limit_a=63, expires_at=NOW + 120, fallback_a=32)

@@ -25,7 +25,7 @@ from tests.servers.shared import program_path
 DEMO = (sys.executable, "-m", "edgegw", "demo", "--plain", "--chargers", "3", "--pace", "0.3")
 WITHIN_S = 240  # half a minute on a machine at rest
 OVER_MQTT = [
-    "read along: edgegw mqtt watch --broker mqtt://127.0.0.1:",
+    "edgegw mqtt watch --broker mqtt://127.0.0.1:",
     "asks over MQTT for 70 A",
     "bms did not renew it: the limit falls back to 100 A",
 ]

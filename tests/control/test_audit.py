@@ -201,6 +201,7 @@ async def test_the_book_is_read_in_pages_newest_first(api: Api):
         await api.post("/v1/limits", {"limit_a": amps})
     page = await api.get("/v1/audit", params={"limit": 2})
     assert [json.loads(e["text"])["limit_a"] for e in page["entries"]] == [12, 11]
+    await api.get("/v1/audit", params={"before": 2**63}, status=422)
     older = await api.get("/v1/audit", params={"limit": 2, "before": page["next_before"]})
     assert [json.loads(e["text"])["limit_a"] for e in older["entries"]] == [10]
     assert older["next_before"] is None

@@ -221,6 +221,17 @@ async def test_alarms_are_counted_while_they_are_active(house: Watched):
     assert measured("edgegw_alarms_unacknowledged") == 2
 
 
+async def test_bugs_of_the_watch_and_orders_that_are_in_no_book_are_counted(house: Watched):
+    measured = await house.measured()
+    assert measured("edgegw_alarms_bugs_total") == 0
+    assert "edgegw_audit_dropped_entries_total" not in measured.samples
+    house.alarms.bugs = 2
+    house.server.service.metrics.sources.audit_dropped = lambda: 3
+    measured = await house.measured()
+    assert measured("edgegw_alarms_bugs_total") == 2
+    assert measured("edgegw_audit_dropped_entries_total") == 3
+
+
 async def test_the_broker_and_the_loop(house: Watched):
     house.broker.up = False
     house.lag.histogram.observe(0.3)

@@ -32,6 +32,7 @@ class Alarms:
 
     def __init__(self, *alarms: Alarm) -> None:
         self.alarms: Sequence[Alarm] = alarms
+        self.bugs = 0
 
 
 def alarm(code: str, severity: str, *, state: str = "active", acknowledged: bool = False) -> Alarm:

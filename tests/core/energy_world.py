@@ -63,7 +63,10 @@ class Ledger:
 
 
 class World:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, looks_every: int = 1) -> None:
+        """`looks_every`: who counts after every message lets nothing be put off."""
+        self.looks_every = looks_every
+        self.judged = 0
         self.rng = rng = random.Random(seed)
         self.version = rng.choice((V16, V201))
         self.told: Story = online(self.version)
@@ -226,6 +229,9 @@ class World:
         shown = book.total_wh(1)
         assert shown >= self.shown, f"it fell from {self.shown} to {shown}"
         self.shown = shown
+        self.judged += 1
+        if self.judged % self.looks_every:
+            return
         flowed = self.true_wh - (self.first_true_wh or 0.0)
         rounding = self.session + 2
         assert self.counted() <= flowed + rounding, f"{self.counted()} Wh of {flowed:.1f} that flowed"
@@ -241,12 +247,12 @@ class World:
         assert self.counted() >= known - doubt - rounding, f"{self.counted()} of {known} Wh that were told"
 
 
-def broken_seeds(seeds: range) -> list[int]:
+def broken_seeds(seeds: range, *, looks_every: int = 1) -> list[int]:
     """Those whose world found something wrong."""
     broken = []
     for seed in seeds:
         try:
-            World(seed).run()
+            World(seed, looks_every=looks_every).run()
         except AssertionError:
             broken.append(seed)
     return broken

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from edgegw.core import energy_book
+from edgegw.core.events import Instant
+from edgegw.core.odometer import Odometer, Reading
 from edgegw.core.power import PowerPolicy, PowerState, Wiring
 from edgegw.core.records import SaveDocument
 from tests.core.story import (
@@ -50,11 +52,15 @@ def reads(
 ) -> int:
     """The charger sends a MeterValues of connector 1; what the gateway has counted by then."""
     listed = [one if isinstance(one, dict) else sample(one) for one in samples]
+    says(told, *listed, transaction=transaction, said_s=said_s)
+    return counted(told)
+
+
+def says(told: Story, *listed: dict[str, Any], transaction: int | None = 101, said_s: float | None = None):
     payload = {"connectorId": 1, "meterValue": values(told, *listed, said_s=said_s)}
     if transaction is not None:
         payload["transactionId"] = transaction
     told.charger.sends("MeterValues", payload)
-    return counted(told)
 
 
 def counted(told: Story, connector: int = 1) -> int:
@@ -481,6 +487,80 @@ def test_a_connector_is_written_once_a_minute_and_when_a_transaction_ends():
     assert writes(told) == 11
     ends(told, 60 * 61)
     assert writes(told) == 11
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Registers that the odometer was given."""
+    found: list[int] = []
+    read = Odometer.read
+
+    def noting(self: Odometer, reading: Reading, now: Instant) -> bool:
+        found.append(reading.wh)
+        return read(self, reading, now)
+
+    monkeypatch.setattr(Odometer, "read", noting)
+    return found
+
+
+def test_readings_that_follow_one_another_are_judged_once_a_minute(judged: list[int]):
+    told = at_home()
+    begins(told, 0)
+    for step in range(1, 61):
+        told.after(10)
+        says(told, sample(60 * step))
+    assert len(judged) <= 2 + 10
+    ends(told, 60 * 60)
+    assert shown(told) == 60 * 60
+
+
+def test_a_register_that_falls_finds_all_that_was_told_before_it(judged: list[int]):
+    told = at_home()
+    begins(told, 1000)
+    told.after(10 * MINUTE)
+    reads(told, 1100)
+    for wh in (1150, 1200, 20, 60):
+        told.after(MINUTE / 4)
+        says(told, sample(wh))
+    assert counted(told) == 200 + 60
+    assert 1200 in judged
+
+
+def test_a_jump_is_not_put_off():
+    told = at_home()
+    begins(told, 1000)
+    told.after(MINUTE)
+    reads(told, 1100)
+    for wh in (10_002_000, 10_002_200, 10_002_400):
+        told.after(MINUTE / 4)
+        says(told, sample(wh))
+    assert counted(told) == 100 + 400
+
+
+def test_the_first_reading_of_another_session_is_not_put_off():
+    told = at_home()
+    begins(told, 0)
+    told.after(10 * MINUTE)
+    reads(told, 2000)
+    for wh in (2010, 300, 2100):  # one of them wrong, and all of one session
+        told.after(10 * MINUTE)
+        says(told, sample(wh), transaction=102)
+    assert counted(told) == 2100
+
+
+def test_a_late_reading_takes_no_place_of_one_that_was_put_off():
+    told = at_home()
+    begins(told, 0)
+    told.after(HOUR)
+    ends(told, 9000)
+    told.after(HOUR)
+    begins(told, 0)
+    told.after(10 * MINUTE)
+    reads(told, 500, transaction=102)
+    told.after(MINUTE / 4)
+    says(told, sample(700), transaction=102)
+    says(told, sample(900), transaction=None, said_s=40 * MINUTE)
+    assert counted(told) == 9700
 
 
 def test_the_last_reading_is_written_with_whatever_the_charger_says_next():

@@ -63,10 +63,14 @@ def login(folder: Path, password: str = PASSWORD) -> dict[str, Any]:
 
 @asynccontextmanager
 async def connection(
-    found: BrokerSettings, *, subscriptions: Sequence[str] = (), patience: Patience | None = None
+    found: BrokerSettings,
+    *,
+    subscriptions: Sequence[str] = (),
+    patience: Patience | None = None,
+    ear: Ear | None = None,
 ) -> AsyncIterator[tuple[Connection, Ear]]:
     """Started, and stopped at the end; whether it is up is for the test to wait for."""
-    tasks, ear = Tasks(), Ear()
+    tasks, ear = Tasks(), ear or Ear()
     made = Connection(found, tasks, subscriptions=subscriptions, patience=patience, rand=lambda: 0.0)
     made.listener = ear
     made.start()

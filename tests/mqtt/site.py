@@ -62,9 +62,11 @@ class Site(House):
         )
         return made
 
-    async def reports(self, charger: Wire, status: str, connector: int = 1, error: str = "NoError") -> None:
+    async def reports(
+        self, charger: Wire, status: str, connector: int = 1, error: str = "NoError", **more: object
+    ) -> None:
         """A 1.6 StatusNotification, answered by the cloud or the box."""
-        payload = {"connectorId": connector, "status": status, "errorCode": error}
+        payload = {"connectorId": connector, "status": status, "errorCode": error, **more}
         await self._relayed(charger, "StatusNotification", payload, {})
 
     async def measures(self, charger: Wire, *sampled: dict, connector: int = 1, **more: object) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
+from pathlib import Path
 
 import jsonschema_rs
 import pytest
@@ -20,6 +22,9 @@ from edgegw.mqtt.requests import EXAMPLES, schema
 from edgegw.mqtt.topics import Tree
 from edgegw.runtime.audit import AuditEntry
 from edgegw.wire.timestamps import format_timestamp
+from tests.mqtt.broker_side import Ear, connection, until
+from tests.mqtt.broker_side import settings as broker_settings
+from tests.servers.mosquitto import Mosquitto
 
 ROOT = "edgegw/1/gw1"
 WALL = 1_795_000_000.0
@@ -236,6 +241,45 @@ async def test_a_retained_command_does_nothing_but_answer(building: Building):
     assert (await building.asks("charger/reset", reset()))["status"] == "ok"  # and is not remembered
 
 
+class DeskEar(Ear):
+    """Hands on what the broker sends."""
+
+    def __init__(self, desk: CommandDesk) -> None:
+        super().__init__()
+        self.desk = desk
+
+    def on_message(self, incoming: Incoming) -> None:
+        super().on_message(incoming)
+        self.desk.on_message(incoming)
+
+
+@pytest.mark.parametrize(
+    ("mqtt5", "codes"),
+    [(True, ["retained_command", "retained_command"]), (False, ["ok", "retained_command"])],
+    ids=["mqtt5", "mqtt311"],
+)
+async def test_a_retained_command_that_comes_live_is_known_as_one_with_mqtt_5_only(
+    building: Building, tmp_path: Path, mqtt5: bool, codes: list[str]
+):
+    """A 3.1.1 broker says of what it keeps that it is kept only to those who come later (3.3.1.3)."""
+    ear = DeskEar(building.desk)
+    topic = f"{ROOT}/request/charger/reset"
+    payload = json.dumps(reset(ts=format_timestamp(building.wall)))
+    async with Mosquitto(tmp_path) as broker:
+        for _ in range(2):
+            ours = broker_settings(broker, mqtt5=mqtt5)
+            async with connection(ours, subscriptions=[f"{ROOT}/request/#"], ear=ear):
+                await until(lambda: ear.subscribed)
+                if not ear.messages:
+                    await broker.publish(topic, payload, "-r")
+                count = len(ear.told)
+                await until(lambda count=count: len(ear.messages) == count)
+            ear.subscribed.clear()
+    told = [(answer["error"] or {"code": "ok"})["code"] for answer in await building.answers()]
+    assert told == codes
+    assert len(building.chargers.ran) == codes.count("ok")
+
+
 @pytest.mark.parametrize(
     ("age_s", "code"),
     [(31, "stale"), (86_400, "stale"), (-31, "clock_differs"), (30, ""), (0, ""), (-30, "")],
@@ -270,10 +314,48 @@ async def test_without_require_timestamp_it_may_be_missing_but_not_old():
     assert await building.refuses("charger/reset", old) == "stale"
 
 
-async def test_while_the_box_does_not_know_the_time_no_command_is_called_old(building: Building):
+LIMIT = {"source": "bms", "limit_a": 16}
+FINE_AT_ANY_TIME = [
+    ("limit/set", LIMIT),
+    ("limit/release", {"source": "bms"}),
+    ("alarm/ack", {"alarm": "cloud-away"}),
+    ("health_check", {}),
+]
+
+
+@pytest.mark.parametrize(("verb", "payload"), FINE_AT_ANY_TIME)
+async def test_while_the_box_does_not_know_the_time_limits_are_taken_and_none_is_called_old(
+    building: Building, verb: str, payload: dict
+):
     building.trusted = False
-    assert (await building.asks("charger/reset", reset(ts="2019-01-01T00:00:00Z")))["status"] == "ok"
-    assert await building.refuses("charger/reset", reset("t2"), stamped=False) == "no_timestamp"
+    old = {"transaction": "t1", "ts": "2019-01-01T00:00:00Z", **payload}
+    assert (await building.asks(verb, old))["status"] == "ok"
+    assert await building.refuses(verb, {**payload, "transaction": "t2"}, stamped=False) == "no_timestamp"
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in dict(FINE_AT_ANY_TIME)])
+async def test_while_the_box_does_not_know_the_time_nothing_that_could_be_a_recording_is_carried_out(
+    building: Building, verb: str
+):
+    building.trusted = False
+    payload = {**EXAMPLES[verb][0], "transaction": "t1", "ts": format_timestamp(building.wall)}
+    if "charger" in payload:
+        payload["charger"] = "CP-1"
+    if "chargers" in payload:
+        payload["chargers"] = ["CP-1"]
+    answer = await building.asks(verb, payload)
+    assert answer["error"]["code"] == "clock_not_set"
+    assert "clock" in answer["error"]["text"]
+    assert building.chargers.ran == []
+    building.trusted = True
+    assert (await building.asks(verb, payload))["status"] == "ok"
+
+
+async def test_who_does_without_a_time_does_without_a_clock():
+    building = Building(require_timestamp=False)
+    building.trusted = False
+    assert (await building.asks("charger/reset", reset(), stamped=False))["status"] == "ok"
+    assert await building.refuses("charger/reset", reset("t2")) == "clock_not_set"
 
 
 async def test_a_command_from_before_the_start_may_have_been_carried_out_by_then():
@@ -487,7 +569,7 @@ async def test_when_memory_is_full_nothing_is_forgotten_early(building: Building
 
 
 async def test_answers_are_bounded_in_bytes_too(building: Building, monkeypatch):
-    monkeypatch.setattr(answered, "BYTES_MAX", 40_000)
+    monkeypatch.setattr(answered, "BYTES_MAX", 54_000)
     building.chargers.data = {"x": "y" * 15_000}
     outcomes = [(await building.asks("health_check", {"transaction": f"t{n}"}))["status"] for n in range(4)]
     assert outcomes == ["ok", "ok", "error", "error"]
@@ -537,6 +619,66 @@ async def test_above_the_rate_commands_are_refused_and_in_a_flood_only_counted(b
     assert (await building.asks("health_check", {"transaction": "later"}))["status"] == "ok"
 
 
+def limit(transaction: str) -> dict:
+    return {**LIMIT, "transaction": transaction}
+
+
+@pytest.mark.parametrize("verb", ["health_check", "charger/reset", "no/verb"])
+async def test_a_flood_of_another_verb_keeps_no_limit_of_the_building_out(building: Building, verb: str):
+    for second in range(20):
+        for number in range(200):
+            building.hears(verb, {"transaction": f"t{second}-{number}", "charger": "CP-1"})
+        await building.answers()
+        assert (await building.asks("limit/set", limit(f"l{second}")))["status"] == "ok"
+        building.passes(1)
+    other = "charger/unlock" if verb == "health_check" else "health_check"
+    asked = {"transaction": "x", "charger": "CP-2", "connector": 1} if other == "charger/unlock" else {}
+    assert (await building.asks(other, {"transaction": "x", **asked}))["status"] == "ok"
+    assert building.desk.counts["too_many"] > 1000
+
+
+async def test_long_payloads_of_one_verb_cost_no_other(building: Building):
+    for _ in range(10):
+        building.hears("queue/resend", b"x" * 65_536)
+        await settled()
+    assert building.desk.counts["too_many"] == 8
+    await building.answers()
+    assert (await building.asks("limit/set", limit("t1")))["status"] == "ok"
+
+
+async def test_both_verbs_of_limits_share_and_so_do_all_that_do_not_exist(building: Building):
+    for first, second in (("limit/set", "limit/release"), ("a", "b")):
+        for number in range(50):
+            building.hears(first, limit(f"{first}{number}"))
+            await asyncio.sleep(0)
+        await building.answers()
+        answer = await building.asks(second, {"transaction": "x", "source": "bms"})
+        assert answer["error"]["code"] == "too_many"
+
+
+async def test_commands_that_take_their_time_keep_no_limit_out(building: Building):
+    building.chargers.hold = asyncio.Event()
+    for number in range(33):
+        building.hears("health_check", {"transaction": f"t{number}"})
+    building.hears("limit/set", limit("l1"))
+    (answer,) = await building.answers()
+    assert (answer["transaction"], answer["error"]["code"]) == ("t32", "busy")
+    building.chargers.hold.set()
+    assert "l1" in {answer["transaction"] for answer in await building.answers()}
+
+
+async def test_ten_minutes_of_another_verb_fill_no_memory_that_a_limit_needs(building: Building):
+    codes = Counter[str]()
+    for second in range(590):
+        for number in range(10):
+            building.hears("health_check", {"transaction": f"t{second}-{number}"})
+        for answer in await building.answers():
+            codes[(answer["error"] or {"code": "ok"})["code"]] += 1
+        building.passes(1)
+    assert codes == {"ok": 3072, "busy": 5900 - 3072}
+    assert (await building.asks("limit/set", limit("l1")))["status"] == "ok"
+
+
 async def test_long_payloads_count_as_several_commands(building: Building):
     worst = b'{"x": "\\u0022", "a": [' + b",".join([b'{"q":1, "r":2}'] * 4000) + b"]}"
     codes = [(await building.asks("queue/resend", worst))["error"]["code"] for _ in range(6)]
@@ -571,6 +713,25 @@ async def test_what_runs_at_the_stop_is_answered_so(building: Building):
 # --- the books ------------------------------------------------------------------------------------
 
 
+async def test_what_was_carried_out_before_a_restart_is_not_carried_out_again(building: Building):
+    """The clock of the asker is ahead: its command looks new for a while, also to the next process."""
+    ahead = reset("t1", ts=format_timestamp(building.wall + 25))
+    assert (await building.asks("charger/reset", ahead))["status"] == "ok"
+    again = Building()
+    again.passes(3)
+    again.desk.remember(building.audit)
+    assert await again.refuses("charger/reset", ahead) == "transaction_reused"
+    assert (await again.asks("charger/reset", reset("t2")))["status"] == "ok"
+    again.passes(601)
+    assert (await again.asks("charger/reset", reset("t1")))["status"] == "ok"
+
+
+async def test_an_empty_payload_clears_a_retained_command_and_is_none(building: Building):
+    building.hears("charger/reset", b"", retain=True)
+    assert await building.answers() == []
+    assert building.audit == []
+
+
 async def test_every_command_is_in_the_audit_refused_or_not(building: Building):
     await building.asks("charger/reset", reset("t1"))
     await building.asks("charger/reset", reset("t2", charger="CP-9"))
@@ -578,12 +739,13 @@ async def test_every_command_is_in_the_audit_refused_or_not(building: Building):
     await building.asks("nothing", reset("t3"))
     await building.asks("alarm/ack", {"transaction": "t4", "alarm": "cloud-away", "by": "control room"})
     assert [(e.order, e.target, e.outcome, e.transaction, e.asker) for e in building.audit] == [
-        ("charger/reset", "CP-1", "ok", "t1", "mqtt"),
-        ("charger/reset", "CP-9", "no_such_charger", "t2", "mqtt"),
-        ("charger/reset", "", "malformed", "", "mqtt"),
-        ("nothing", "", "unknown_verb", "t3", "mqtt"),
+        ("charger/reset", "CP-1", "ok", "t1", "unknown"),
+        ("charger/reset", "CP-9", "no_such_charger", "t2", "unknown"),
+        ("charger/reset", "", "malformed", "", "unknown"),
+        ("nothing", "", "unknown_verb", "t3", "unknown"),
         ("alarm/ack", "cloud-away", "ok", "t4", "control room"),
     ]
+    assert building.audit[2].text.startswith("the payload is not JSON; asked: ")
     assert building.audit[0].text == '{"charger":"CP-1","type":"soft"}'
     assert {e.door for e in building.audit} == {"mqtt"}
     assert building.audit[0].at == building.wall
@@ -729,6 +891,9 @@ def test_whatever_comes_gets_one_answer_and_only_what_is_whole_is_carried_out(
         building = Building()
         building.hears(verb, payload, retain=retain, correlation=correlation, response_topic=response)
         await settled()
+        if not payload:
+            assert (building.sent, building.audit, building.chargers.ran) == ([], [], [])
+            return await building.desk.stop()
         (message,) = building.sent
         assert message.topic.startswith(f"{ROOT}/response/")
         assert not message.retain

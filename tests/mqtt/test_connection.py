@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import select
 import socket
+import ssl
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 import uvloop
 
 from edgegw.config_mqtt import Mqtt
+from edgegw.errors import ConfigFault
 from edgegw.links import resolver
 from edgegw.links.tls import CertificateFiles
-from edgegw.mqtt import line
+from edgegw.mqtt import line, redial
+from edgegw.mqtt.client import read_password
 from edgegw.mqtt.connection import settings_from
 from edgegw.mqtt.redial import (
     PEACE_S,
@@ -210,6 +215,23 @@ async def test_a_password_file_that_is_gone_is_named(tmp_path: Path):
             assert gateway.trouble.endswith("cannot read the password: No such file or directory")
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"\xff\n", "cannot read the password: not UTF-8"),
+        (b"x" * 65_536 + b"\r\n", "longer than MQTT allows"),
+    ],
+)
+def test_a_password_that_cannot_be_one_is_refused_in_words(tmp_path: Path, content: bytes, why: str):
+    path = tmp_path / "password"
+    path.write_bytes(content)
+    with pytest.raises(ConfigFault, match=why):
+        read_password(path)
+    path.write_bytes(b"x" * 65_535 + b"\r\n")
+    assert read_password(path) == "x" * 65_535
+    assert read_password(None) is None
+
+
 async def test_what_the_access_list_forbids_is_named_and_counted(tmp_path: Path):
     acl = "topic readwrite edgegw/1/site/#\n"
     async with Mosquitto(tmp_path, acl=acl) as broker:
@@ -397,6 +419,81 @@ async def test_a_name_look_up_that_hangs_delays_no_end(tmp_path: Path, monkeypat
         assert not gateway.up
         assert not ended.is_set()
     ended.set()
+
+
+# --- a broker that accepts and resets -------------------------------------------------------------
+
+
+@contextmanager
+def resetting() -> Iterator[int]:
+    """The port of something that takes a connection and resets it, at once or a little into the dial."""
+
+    def reset_all() -> None:
+        for number in itertools.count():
+            taken, _ = server.accept()
+            ended.wait(number % 4 / 10_000)
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            taken.close()
+            if ended.is_set():
+                return
+
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=reset_all)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            ended.set()
+            socket.create_connection(server.getsockname()).close()
+            thread.join()
+
+
+@pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
+async def test_a_broker_that_resets_every_connection_is_dialled_until_it_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tls: bool
+):
+    monkeypatch.setattr(redial, "REDIAL_MIN_S", 0.001)
+    async with Mosquitto(tmp_path) as broker:
+        secure = {"tls": True, "ca_file": broker.authority} if tls else {}
+        with resetting() as port:
+            async with connection(settings(broker, port=port, **secure)) as (gateway, ear):
+                await until(lambda: gateway.attempts > 200)
+                assert ear.told == []
+                well = broker.tls_port if tls else broker.port
+                gateway.settings = settings(broker, port=well, **secure)
+                await until(lambda: gateway.up)
+
+
+async def test_a_connection_that_is_reset_before_tls_begins_is_a_dial_that_failed():
+    server = socket.create_server(("127.0.0.1", 0))
+    sock = socket.create_connection(server.getsockname())
+    taken, _ = server.accept()
+    with server, taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    reset = select.poll()
+    reset.register(sock, 0)
+    assert reset.poll(5000)
+    sock.setblocking(False)
+    with pytest.raises(line.DialFailed, match="TLS: "):
+        await line._secured(sock, ssl.create_default_context(), "broker.lan")
+    assert sock.fileno() < 0
+
+
+async def test_a_mistake_of_ours_is_logged_once_and_the_broker_is_dialled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(redial, "REDIAL_MIN_S", 0.001)
+    async with Mosquitto(tmp_path) as broker:
+        well = settings(broker)
+        ill = settings(broker, port=70_000)
+        async with connection(ill) as (gateway, ear):
+            await until(lambda: gateway.attempts > 3)
+            assert "edgegw's own mistake" in gateway.trouble
+            gateway.settings = well
+            await until(lambda: gateway.up)
+            assert ear.told == ["up"]
+    assert sum(record.exc_info is not None for record in caplog.records) == 1
 
 
 # --- two with one name ----------------------------------------------------------------------------

@@ -267,7 +267,7 @@ def test_what_an_entity_sends_is_a_request_the_gateway_takes(verb):
         value = {"number": 63, "switch": "OFF", "button": "PRESS"}[component["platform"]]
         first, second = ordered(component, value), ordered(component, value)
         request = reading.read(verb, first)
-        assert freshness.judge(request.ts, NOW, STARTED, required=True) is None
+        assert freshness.judge(request.ts, NOW, STARTED, required=True, fine_when_old=False) is None
         assert first["transaction"] != second["transaction"]
         assert len(first["transaction"]) <= requests.TRANSACTION_CHARACTERS_MAX
         assert component["qos"] == 1

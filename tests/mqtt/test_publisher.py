@@ -216,6 +216,79 @@ async def test_a_state_that_cannot_be_made_ends_nothing_and_removes_nothing(tmp_
             await settled(publisher)
 
 
+class ForgetfulQueue(MemoryEvents):
+    """Cannot be read the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failed = 0
+
+    async def read(self, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
+        if not self.failed:
+            self.failed += 1
+            raise LookupError
+        return await super().read(after_seq, limit)
+
+
+async def test_a_bug_while_publishing_ends_neither_states_nor_events(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    site, queue = Site(), ForgetfulQueue()
+    async with (
+        Mosquitto(tmp_path) as broker,
+        broker.subscribed(f"{ROOT}/event") as building,
+        publishing(broker, site, events=queue) as publisher,
+    ):
+        publisher.event(event())
+        await until(lambda: len(building.seen) == 1)  # nothing else happened that could have helped
+        assert queue.failed
+        site.present["x"] = None  # type: ignore[assignment]
+        await until(lambda: publisher._guard.bugs > 2)
+        del site.present["x"]
+        site.say("alarm/new", '{"id":"new"}', qos=1)
+        await settled(publisher)
+        await holds(broker, site)
+    assert sum("bug while publishing over mqtt" in record.message for record in caplog.records) == 1
+
+
+async def test_who_gives_an_answer_does_not_hear_of_a_bug(tmp_path: Path):
+    answer = Message(topic=f"{ROOT}/response/health_check", body=b"{}", retain=False, qos=1)
+    async with Mosquitto(tmp_path) as broker, publishing(broker, Site()) as publisher:
+        await settled(publisher)
+        publisher._now = lambda: next(iter(()))
+        publisher.send(answer)
+        publisher.on_room()
+        publisher._now = clock.now
+        async with broker.subscribed(f"{ROOT}/response/#") as building:
+            publisher.send(answer)
+            await building.until(answer.topic)
+
+
+async def test_a_message_that_cannot_be_sent_does_not_stand_in_the_way(tmp_path: Path):
+    site = Site()
+    site.say("alarm/+", "{}", qos=1)
+    async with Mosquitto(tmp_path) as broker, publishing(broker, site) as publisher:
+        await settled(publisher)
+        assert publisher.health().rejected == 1
+        assert "alarm/+ cannot be published" in publisher.health().complaint
+        site.gone("alarm/+")
+        await holds(broker, site)
+
+
+async def test_one_who_receives_badly_keeps_nothing_from_the_others(tmp_path: Path):
+    came: list[Incoming] = []
+    wanted = (f"{ROOT}/request/#",)
+    async with (
+        Mosquitto(tmp_path) as broker,
+        publishing(broker, Site(), subscriptions=wanted) as publisher,
+    ):
+        publisher.receivers += [lambda incoming: {}[incoming.topic], came.append]
+        await settled(publisher)
+        await broker.publish(f"{ROOT}/request/x", "{}")
+        await broker.publish(f"{ROOT}/request/y", "{}")
+        await until(lambda: len(came) == 2)
+
+
 def broken() -> dict[str, Message]:
     raise ZeroDivisionError
 

@@ -15,6 +15,7 @@ from edgegw.mqtt.host import Host, cpu_temp_c
 from edgegw.mqtt.snapshot import CHARGERS_MAX, Snapshots
 from edgegw.mqtt.snapshot_sources import Sources
 from edgegw.mqtt.view import ChargerFacts
+from tests.control import house
 from tests.control.house import GARAGE, TAG
 from tests.mqtt.site import SALT, Site
 
@@ -113,6 +114,32 @@ async def test_alarms_are_told_and_counted(site: Site):
 
 
 # --- a charger ------------------------------------------------------------------------------------
+
+
+async def test_nothing_that_a_charger_or_a_cloud_says_gives_a_secret_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(house.BOOT, "chargePointVendor", "wss://me:hunter2@x")
+    monkeypatch.setitem(house.BOOT, "chargePointModel", 'W "password":"hunter2"')
+    monkeypatch.setitem(house.BOOT, "firmwareVersion", "1.2\x1b[2J")
+    charger = await site.boots("CP-1")
+    session = site.gateway.sessions["CP-1"]
+    session.cloud_error = "closed with 1008: Authorization: Basic aHVudGVyMg=="
+    told = site.sees().chargers["CP-1"]
+    assert (told.info.vendor, told.info.model) == ("wss://***@x", 'W "password":"***"')
+    assert told.info.firmware == "1.2\\x1b[2J"
+    assert told.cloud.last_error == "closed with 1008: Authorization: Basic ***"
+    for info, shown in (
+        ("contactor welded", "contactor welded"),
+        ("", ""),
+        (f"unknown card {house.TAG}", "***"),
+        (f"rejected {house.TAG}", "***"),
+        ("password hunter2", "***"),
+    ):
+        await site.reports(charger, "Faulted", error="OtherError\x1b[2J", info=info)
+        seen = site.sees().chargers["CP-1"].connectors[1]
+        assert (seen.error_code, seen.info) == ("OtherError\\x1b[2J", shown)
+    assert site.publishes()
 
 
 async def test_a_charger_comes_charges_and_goes(site: Site):

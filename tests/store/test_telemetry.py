@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -107,6 +108,39 @@ async def test_a_day_of_events_costs_the_memory_of_a_moment(tmp_path: Path):
         assert found.dropped == 500
         await found.flush()
         assert await seqs(found) == list(range(telemetry.WAITING_MAX + 491, telemetry.WAITING_MAX + 501))
+
+
+async def test_a_bug_while_writing_is_not_the_end_of_it(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    async with kept(tmp_path) as found:
+        found.on_added = lambda: {}["nobody"]
+        add(found, 1)
+        found.write(entry("POST /v1/limits"))
+        await until(lambda: "bug while writing telemetry" in caplog.text)
+        told: list[int] = []
+        found.on_added = lambda: told.append(found.waiting)
+        add(found, 1)
+        await until(lambda: told)
+        assert await seqs(found) == [1, 2]
+        assert len(await found.audit_entries()) == 1
+
+
+async def test_what_a_bug_keeps_from_the_file_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    async with kept(tmp_path) as found:
+        with monkeypatch.context() as broken:
+            broken.setattr(telemetry.shutil, "disk_usage", {}.__getitem__)  # type: ignore[attr-defined]
+            add(found, 3)
+            found.write(entry("POST /v1/limits"))
+            await until(lambda: found.dropped)
+        assert (found.dropped, found.audit_dropped) == (3, 1)
+        add(found, 1)
+        await found.flush()
+        assert await seqs(found) == [4]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 async def test_who_waits_for_events_is_told_when_they_are_in_the_file(tmp_path: Path):
@@ -273,3 +307,18 @@ async def test_a_full_disk_costs_events_and_nothing_of_the_journal(tmp_path: Pat
 
 def append(seq: int) -> Append:
     return Append(row=row(seq=seq))
+
+
+async def test_a_file_that_is_deleted_while_it_is_open_is_begun_anew_and_said(tmp_path: Path):
+    told = Told()
+    async with kept(tmp_path, told) as found:
+        add(found, 3)
+        await found.flush()
+        (tmp_path / "telemetry.db").unlink()
+        add(found, 2)
+        await found.flush()
+        assert await seqs(found) == [4, 5]
+        assert (tmp_path / "telemetry.db").exists()
+    assert "was deleted while edgegw runs" in told[0]
+    async with kept(tmp_path) as found:
+        assert await seqs(found) == [4, 5]
