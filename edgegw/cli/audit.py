@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from edgegw.cli.asking import OK, Asking, asks_gateway
-from edgegw.cli.tables import minute, table
+from edgegw.cli.tables import second, table
 from edgegw.control.audit_models import AuditEntryView, AuditList
 from edgegw.control.client import ControlClient
 
@@ -37,4 +37,4 @@ def _row(entry: AuditEntryView) -> tuple[str, str, str, str, str]:
     who = f"{entry.door}: {entry.asker}"
     named = entry.target and entry.target not in entry.order
     order = f"{entry.order} {entry.target}" if named else entry.order
-    return minute(entry.at), who, order, entry.outcome, entry.text
+    return second(entry.at), who, order, entry.outcome, entry.text

@@ -66,6 +66,11 @@ def _open_files(site: config.SiteConfig) -> None:
         tls.server_context([tls.CertificateFiles(files.tls_certificate, files.tls_key)])
     if files is not None and files.ca_file is not None:
         tls.client_context(files.ca_file)
+    mqtt = site.mqtt
+    if mqtt is not None and mqtt.tls:
+        own = mqtt.tls_certificate, mqtt.tls_key
+        pair = tls.CertificateFiles(own[0], own[1]) if own[0] is not None and own[1] is not None else None
+        tls.client_context(mqtt.ca_file, pair)
     if site.meter:
         from edgegw.app_meters import check_meters
 
@@ -95,4 +100,7 @@ def summary(site: config.SiteConfig) -> str:
         words += f"; balanced: {len(site.connector)} connectors on {len(site.circuit)} circuits by {meters}"
     if site.files is not None:
         words += f"; files at {site.files.public_url or site.files.listen}, kept in {site.files.directory}"
+    if site.mqtt is not None:
+        takes = f"takes {', '.join(site.mqtt.commands)}" if site.mqtt.commands else "takes no commands"
+        words += f"; published at {site.mqtt.broker} below {site.mqtt.base}/, {takes}"
     return words

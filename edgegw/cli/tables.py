@@ -98,6 +98,11 @@ def minute(time: str | None) -> str:
     return f"{time[:10]} {time[11:16]}Z" if time else ""
 
 
+def second(time: str | None) -> str:
+    """`2026-11-21 03:44:07Z`"""
+    return f"{time[:10]} {time[11:19]}Z" if time else ""
+
+
 def size(count: int | None) -> str:
     if count is None:
         return "unknown"

@@ -56,7 +56,7 @@ async def test_orders_of_people_and_of_the_building_newest_first(shell: Shell, b
     assert "  invalid  " in refused
     assert "api: the control socket  POST /v1/limits garage  ok" in obeyed
     assert '"source":"janitor"' in obeyed
-    assert building.startswith("2027-01-15 08:00Z  mqtt: bms ")
+    assert building.startswith("2027-01-15 08:00:00Z  mqtt: bms ")
     assert re.split(" {2,}", building)[-3:] == ["charger/reset CP-7", "not_allowed", '{"type":"soft"}']
 
 
@@ -90,5 +90,5 @@ def test_the_table_fits_80_columns():
     )  # fmt: skip
     text = table(COLUMNS, [_row(entry)], width=80)
     assert max(map(len, text.splitlines())) <= 80
-    assert "2026-11-20 10:00Z" in text
+    assert "2026-11-20 10:00:00Z" in text
     assert len(text.splitlines()) < 30
