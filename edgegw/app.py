@@ -254,6 +254,9 @@ class App:
             meters=lambda: (poller.status for poller in self._pollers),
             door_is_open=lambda: self._server is not None and not self.gateway.stopping,
         )
+        if self._telemetry is not None:
+            telemetry = self._telemetry
+            service.metrics.sources.audit_dropped = lambda: telemetry.audit_dropped
         self._control = ControlServer(service, self._audit)
         await self._control.start(control.socket, control.listen, control.token_file)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgegw.alarms import conditions, firmware
+from edgegw.alarms.disk import DiskEyes
+from edgegw.alarms.power import lapsed
 from edgegw.alarms.watch import AlarmWatch
 from edgegw.catalogue.alarms import load_alarms
 from edgegw.catalogue.load import load_catalogue
@@ -44,7 +46,20 @@ def watch_from(
     ]
     if files is not None:
         watch.sources.append(lambda now: firmware.rollouts(files.rollouts.known.values()))
+    if config.files is not None:
+        watch.sources.append(DiskEyes(config.files.directory, config.store.directory, watch.tasks).look)
+    sources = limit_sources(config)
+    if sources:
+        watch.sources.append(lambda now: lapsed(gateway.load, sources))
     return watch
+
+
+def limit_sources(config: SiteConfig) -> frozenset[str]:
+    """Who sets limits over MQTT, and renews them."""
+    mqtt = config.mqtt
+    if mqtt is None or "limit/set" not in mqtt.commands:
+        return frozenset()
+    return frozenset(mqtt.limit_sources)
 
 
 def _trouble(telemetry: Telemetry | None) -> str:
@@ -52,11 +67,14 @@ def _trouble(telemetry: Telemetry | None) -> str:
 
 
 def certificates(config: SiteConfig) -> dict[str, Path]:
-    """Those whose expiry stops something, by what they are for."""
-    files, mqtt = config.files, config.mqtt
+    """Those whose expiry stops something, by what they are for: our own, and whose word we take."""
+    cloud, files, mqtt = config.cloud, config.files, config.mqtt
     found = {
         "chargers": config.chargers.tls_certificate,
         "files": files.tls_certificate if files is not None else None,
         "mqtt": mqtt.tls_certificate if mqtt is not None else None,
+        "cloud-ca": cloud.ca_file if cloud is not None else None,
+        "files-ca": files.ca_file if files is not None else None,
+        "mqtt-ca": mqtt.ca_file if mqtt is not None else None,
     }
     return {purpose: path for purpose, path in found.items() if path is not None}

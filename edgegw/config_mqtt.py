@@ -139,6 +139,11 @@ def mqtt_warnings(mqtt: Mqtt) -> list[str]:
         found.append(
             "[mqtt] commands without username or tls_certificate: whoever reaches the broker may command"
         )
+    if "limit/set" in mqtt.commands and mqtt.limit_fallback_a is None:
+        found.append(
+            "[mqtt] limit/set without limit_fallback: a limit that names no fallback just ends when the "
+            "building goes silent: set limit_fallback"
+        )
     if mqtt.card_ids == "plain":
         found.append(
             '[mqtt] card_ids = "plain": card ids are personal data; everyone on the broker sees them'

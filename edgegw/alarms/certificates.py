@@ -27,7 +27,8 @@ FILE_BYTES_MAX = 1024 * 1024  # a chain has a few KiB
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """What a file says. `ends_at` is wall clock."""
 
-    ends_at: float | None = None
+    ends_at: float | None = None  # of the first that ends
+    of: int = 1  # certificates in the file
     trouble: str = ""  # why it cannot be read, in words
 
 
@@ -42,11 +43,12 @@ def read(file: Path) -> Certificate:
         return Certificate(trouble=error.strerror or "cannot be read")
     except ValueError:
         return Certificate(trouble="no PEM certificate in it")
-    return Certificate(ends_at=min(one.not_valid_after_utc.timestamp() for one in chain))
+    ends_at = min(one.not_valid_after_utc.timestamp() for one in chain)
+    return Certificate(ends_at=ends_at, of=len(chain))
 
 
 class CertificateEyes:
-    """`files` by what they are for: "chargers", "files", "mqtt"."""
+    """`files` by what they are for: "chargers", "mqtt", "mqtt-ca"."""
 
     def __init__(self, files: Mapping[str, Path], tasks: Tasks) -> None:
         self._files = dict(files)
@@ -76,7 +78,8 @@ def certificate_of(purpose: str, file: Path, certificate: Certificate, now: Inst
         yield Condition(code="certificate_unreadable", target=target, text=text)
     elif now.trusted and (severity := _severity(certificate.ends_at - now.wall)) is not None:
         word = "has ended on" if certificate.ends_at <= now.wall else "ends on"
-        text = f"{file} {word} {format_timestamp(certificate.ends_at)[:10]}"
+        which = f"one of the {certificate.of} in {file}" if certificate.of > 1 else f"{file}"
+        text = f"{which} {word} {format_timestamp(certificate.ends_at)[:10]}"
         yield Condition(code="certificate_ends", target=target, text=text, severity=severity)
 
 

@@ -1,8 +1,8 @@
 """What is wrong with a charger's connections and obedience. The rules of `alarms.conditions` hold here too.
 
 Rules of this file:
-- A charger that was never here is no alarm: it is not installed yet. Nor is one that is gone and not in
-  [chargers] known, when that names any: it was taken away.
+- A charger that was never here is no alarm: it is not installed yet. Nor is one that the gateway does not
+  expect: it was taken away.
 - How long it is silent is counted on the monotonic clock, from when a look found that it had spoken.
 """
 
@@ -72,12 +72,13 @@ class ChargerEyes:
             else:
                 yield from _here(session, heard, now, has_cloud=has_cloud)
             yield from _flaps(session, heard, now)
-            yield from unsteered(session.charger.state)
+            if self._gateway.expects(identity):
+                yield from unsteered(session.charger.state)
 
     def _gone(self, session: Session) -> Iterator[Condition]:
-        state, known = session.charger.state, self._gateway.settings.known
+        state = session.charger.state
         was_here = state.profile != Profile() or state.last_seen_wall
-        if was_here and (not known or session.identity in known):
+        if was_here and self._gateway.expects(session.identity):
             text = f"{session.identity} is not connected{_heard_last(state)}"
             yield Condition(code="charger_silent", target=session.identity, text=text)
 

@@ -43,7 +43,7 @@ class CloudEyes:
             self._lengths.append(length)
             self._sampled_at = now.mono
         if len(self._lengths) == SAMPLES and length - self._lengths[0] >= GROWTH_MIN:
-            text = f"the queue is longer by {GROWTH_MIN} messages and more than {SAMPLES} minutes ago"
+            text = f"the queue is at least {GROWTH_MIN} messages longer than {SAMPLES} minutes ago"
             yield Condition(code="queue_growing", text=text)
 
 

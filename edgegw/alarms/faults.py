@@ -5,12 +5,12 @@ Rules of this file:
   chargers at most: a site that floods costs no more per second.
 - A fault is over when the charger says so. An event that is never said to be over counts for a day, a
   security event for a minute: its alarm is latched.
-- What the catalogue calls "info" is no alarm.
+- What the catalogue calls "info" is no alarm. Nor is what a charger reported that was taken away since, save
+  a security event: perhaps whoever took it away made it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from edgegw.catalogue.explain import explain
@@ -18,6 +18,7 @@ from edgegw.catalogue.model import SEVERITIES, Catalogue, Severity
 from edgegw.core.alarms import Condition
 from edgegw.core.events import Instant
 from edgegw.core.report_book import Report, ReportBook
+from edgegw.redaction import is_harmless
 from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.session import Session
 
@@ -25,9 +26,8 @@ FAULTS_MAX = 5  # of one charger, the worst: mostly they have one cause
 CHARGERS_PER_LOOK = 20
 EVENT_HOLD_S = 86_400.0
 SECURITY_HOLD_S = 60.0
+SECURITY = "charger_security"
 SECURITY_FROM: Severity = "error"  # a restart is a security event too; these somebody must look into
-# What a charger adds goes to the building too: nothing that may hold a password, or JSON with a card id.
-_HARMLESS = re.compile(r'(?!.*(?:passw|authoriz|secret|token))[^"{}]{1,80}', re.IGNORECASE)
 
 
 class Fault:
@@ -76,8 +76,11 @@ class FaultEyes:
     def look(self, now: Instant) -> Iterator[Condition]:
         for session in self._waiting():
             self._work_out(session, self._seen[session.identity], now)
-        for seen in self._seen.values():
-            yield from (fault.condition for fault in seen.faults if fault.is_on(now))
+        for identity, seen in self._seen.items():
+            found = [fault.condition for fault in seen.faults if fault.is_on(now)]
+            if found and not self._gateway.expects(identity):
+                found = [condition for condition in found if condition.code == SECURITY]
+            yield from found
 
     def _waiting(self) -> list[Session]:
         """Those that reported something, who was looked at longest ago first."""
@@ -126,10 +129,11 @@ def _not_over(book: ReportBook) -> Iterable[Report]:
 
 
 def _condition(identity: str, report: Report, text: str, severity: Severity, todo: str) -> Condition:
-    shown = f" ({report.info})" if _HARMLESS.fullmatch(report.info) else ""
+    # What a charger adds goes to the building too.
+    shown = f" ({report.info})" if is_harmless(report.info) else ""
     words = f"{report.code}: {text}{shown}"
     return Condition(
-        code="charger_security" if report.kind == "security" else "charger_fault",
+        code=SECURITY if report.kind == "security" else "charger_fault",
         target=_place(identity, report.connector),
         text=words,
         severity=severity,

@@ -1,7 +1,7 @@
 """What is told once and has no end of its own: notices, and how updates came out.
 
 Rules of this file:
-- A moment counts as wrong for its hold; its alarm is latched, so that whoever comes later sees it.
+- A moment counts as wrong for HOLD_S; its alarm is latched, so that whoever comes later sees it.
 - There are MOMENTS_MAX at most; the oldest gives way: its alarm has been raised by then.
 """
 
@@ -16,17 +16,15 @@ from edgegw.core.files import FirmwareNews, UploadNews
 from edgegw.runtime.entrance import Notice
 
 HOLD_S = 5.0  # longer than the loop ever takes to look
-FOR_LIFE_S = float("inf")  # until this process ends
 MOMENTS_MAX = 1000  # one update of each charger, and some
 
-# kind of a notice -> (code of its alarm, how long it holds)
-NOTICES: Mapping[str, tuple[str, float]] = {
-    "store_corrupt": ("store_damaged", HOLD_S),
-    "store_unknown_outcome": ("store_commit_unsure", HOLD_S),
-    "files_unusable": ("cache_unusable", FOR_LIFE_S),
-    "firmware_forbidden": ("update_failed", HOLD_S),
-    "firmware_bad_certificate": ("update_failed", HOLD_S),
-    "firmware_bad_signature": ("update_failed", HOLD_S),
+# kind of a notice -> code of its alarm
+NOTICES: Mapping[str, str] = {
+    "store_corrupt": "store_damaged",
+    "store_unknown_outcome": "store_commit_unsure",
+    "firmware_forbidden": "update_failed",
+    "firmware_bad_certificate": "update_failed",
+    "firmware_bad_signature": "update_failed",
 }
 # OCPP FirmwareStatusEnumType: the update came to nothing. "Refused": the charger did not take the command.
 FAILED = frozenset(
@@ -38,28 +36,28 @@ class Moments:
     """A listener of the gateway's notices and of its news of files."""
 
     def __init__(self) -> None:
-        self._new: list[tuple[float, Condition]] = []
+        self._new: list[Condition] = []
         self._held: OrderedDict[Key, tuple[float, Condition]] = OrderedDict()  # until when (mono)
 
     def on_notice(self, notice: Notice) -> None:
-        code, hold_s = NOTICES.get(notice.kind, ("", 0.0))
-        if code:
-            self._tell(hold_s, Condition(code=code, target=notice.charger, text=notice.text))
+        code = NOTICES.get(notice.kind)
+        if code is not None:
+            self._tell(Condition(code=code, target=notice.charger, text=notice.text))
 
     def on_news(self, identity: str, news: FirmwareNews | UploadNews) -> None:
         if isinstance(news, FirmwareNews) and news.ended and news.status in FAILED:
             why = f" ({news.why})" if news.why else ""
             text = f"{identity}: the firmware update ended with {news.status}{why}"
-            self._tell(HOLD_S, Condition(code="update_failed", target=identity, text=text))
+            self._tell(Condition(code="update_failed", target=identity, text=text))
 
-    def _tell(self, hold_s: float, condition: Condition) -> None:
-        self._new.append((hold_s, condition))
+    def _tell(self, condition: Condition) -> None:
+        self._new.append(condition)
         del self._new[:-MOMENTS_MAX]
 
     def look(self, now: Instant) -> Iterator[Condition]:
-        for hold_s, condition in self._new:
+        for condition in self._new:
             self._held.pop(condition.identity, None)
-            self._held[condition.identity] = (now.mono + hold_s, condition)
+            self._held[condition.identity] = (now.mono + HOLD_S, condition)
             if len(self._held) > MOMENTS_MAX:
                 self._held.popitem(last=False)
         self._new.clear()

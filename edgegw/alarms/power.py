@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from edgegw.balance.building import Building, PhaseMeter
 from edgegw.balance.limits import Order
 from edgegw.balance.model import PHASE_NAMES
 from edgegw.core.alarms import Condition
 from edgegw.core.events import Instant
+from edgegw.core.limit_watch import amount
 from edgegw.runtime.load import LoadLoop, MeterHealth
 
 
@@ -85,5 +86,22 @@ def _fallback(order: Order, now: Instant) -> Iterator[Condition]:
         f"the limit of {order.source!r} on {order.circuit} has expired and was not renewed; "
         f"{order.fallback_a:g} A hold instead"
     )
-    target, key = f"limit {order.source}", order.circuit + (" chargers" if order.chargers_only else "")
-    yield Condition(code="limit_fallback", target=target, text=text, key=key.casefold())
+    yield Condition(code="limit_fallback", target=f"limit {order.source}", text=text, key=_key(order))
+
+
+def lapsed(load: LoadLoop | None, sources: Collection[str]) -> Iterator[Condition]:
+    """Limits of `sources`, who renew theirs, that ended because nobody did. One that a person set for some
+    time ends as it was ordered.
+    """
+    for order in load.control.limits.ended if load is not None else ():
+        if order.source in sources:
+            text = (
+                f"the limit of {amount(order)} on {order.circuit} by {order.source!r} was not renewed and "
+                "has ended; nothing holds in its place"
+            )
+            target = f"limit {order.source}"
+            yield Condition(code="limit_lapsed", target=target, text=text, key=_key(order))
+
+
+def _key(order: Order) -> str:
+    return (order.circuit + (" chargers" if order.chargers_only else "")).casefold()

@@ -51,7 +51,8 @@ class StoreEyes:
             self._failed = False
         except (StoreFault, OSError):
             self._failed = True
-        self._answered = True
+        finally:
+            self._answered = True
 
     def _of(self, counts: StoreCounts) -> Iterator[Condition]:
         self._low = counts.free_bytes < (FREE_OK_BYTES if self._low else FREE_LOW_BYTES)

@@ -2,9 +2,11 @@
 
 Rules of this file:
 - One look is bounded work in the loop; what must be waited for (store, files) is asked by tasks beside it.
-- A source that fails costs nothing but itself: what it found last still counts, and its bug is logged.
+- A source or listener that fails costs nothing but itself: what a source found last still counts, and the
+  bug is counted and logged.
 - The list is written when it has changed, at most every WRITE_EVERY_S; an order of a person and the end of
-  the process at once. A power cut in between costs the count of something that flaps.
+  the process at once. What could not be written is written again. A power cut in between costs the count of
+  something that flaps.
 """
 
 from __future__ import annotations
@@ -53,6 +55,10 @@ def _level(change: AlarmChange) -> int:
     return logging.ERROR if change.alarm.severity in _ERRORS else logging.WARNING
 
 
+def _name(called: Callable[..., object]) -> str:
+    return getattr(called, "__qualname__", repr(called))
+
+
 class AlarmWatch:
     """`start` in the loop, `stop` before the gateway stops."""
 
@@ -72,20 +78,20 @@ class AlarmWatch:
         self.moments = Moments()
         self.bugs = 0
         self._gateway = gateway
-        self._tasks = Tasks()
+        self.tasks = Tasks()  # of sources too: they end with the watch
         self._book = AlarmBook(rules)
         self._timer: asyncio.TimerHandle | None = None
         self._unwritten = False
         self._written_at = float("-inf")  # mono
         self._failed: Counter[str] = Counter()
         self._found: dict[Source, list[Condition]] = {}  # by each source, last
-        self.certificates = CertificateEyes(certificates or {}, self._tasks)
+        self.certificates = CertificateEyes(certificates or {}, self.tasks)
         self.sources: list[Source] = [
             ChargerEyes(gateway).look,
             FaultEyes(gateway, catalogue).look,
             CloudEyes(gateway).look,
             lambda now: power(gateway.load, now),
-            StoreEyes(journal, self._tasks).look,
+            StoreEyes(journal, self.tasks).look,
             ClockEyes().look,
             self.certificates.look,
             self.moments.look,
@@ -104,14 +110,18 @@ class AlarmWatch:
 
     def start(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self.start)
-        self.look(clock.now())
+        try:
+            self.look(clock.now())
+        except Exception:  # the look's edge: it must not end who starts it, nor the looks to come
+            if self._is_news("look"):
+                log.exception("bug in a look for alarms; there is another one in a second")
 
     async def stop(self) -> None:
         """Safe to call twice. What has changed is handed to the store."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await self._tasks.cancel()
+        await self.tasks.cancel()
         self._write(clock.now())
 
     # --- for people -------------------------------------------------------------------------------
@@ -148,10 +158,7 @@ class AlarmWatch:
             if unknown:
                 raise KeyError(*unknown)
         except Exception:  # the look's edge: one source must not silence the others
-            name = getattr(source, "__qualname__", repr(source))
-            self.bugs += 1
-            self._failed[name] += 1
-            if self._failed[name] % BUGS_LOGGED_EVERY == 1:
+            if self._is_news(name := _name(source)):
                 log.exception("bug while looking for alarms (%s); what it found last still counts", name)
             return self._found.get(source, [])
         self._found[source] = found
@@ -162,11 +169,26 @@ class AlarmWatch:
             alarm = change.alarm
             log.log(_level(change), "alarm %s: %s: %s", change.kind, alarm.id, alarm.text)
             for listener in self.listeners:
-                listener(change)
+                try:
+                    listener(change)
+                except Exception:  # one that listens must not keep it from the others
+                    if self._is_news(name := _name(listener)):
+                        log.exception("bug while alarms are told (%s); the others are told", name)
+
+    def _is_news(self, name: str) -> bool:
+        """Count a bug; one that comes with every look is not logged each time."""
+        self.bugs += 1
+        self._failed[name] += 1
+        return self._failed[name] % BUGS_LOGGED_EVERY == 1
 
     def _write(self, now: Instant, *, changed: bool = False) -> None:
         if not (self._unwritten or changed):
             return
         self._unwritten, self._written_at = False, now.mono
         value = self._book.document()
-        self._gateway.commit_site([SaveDocument(kind=KIND, charger="", key="", value=value)])
+        self._gateway.commit([SaveDocument(kind=KIND, charger="", key="", value=value)], self._note_written)
+
+    def _note_written(self, error: BaseException | None) -> None:
+        """What could not be written is tried again with a look, WRITE_EVERY_S after the last time."""
+        if error is not None:
+            self._unwritten = True

@@ -87,6 +87,7 @@ class LimitBook:
         self._schedules = tuple(sorted(schedules, key=lambda schedule: schedule.name))
         self._orders: dict[tuple[str, str, bool], Order] = {}
         self.revision = 0  # raised by whatever must be kept over a restart
+        self._ended: dict[tuple[str, str, bool], Order] = {}  # by themselves, and nothing took their place
         self.lapsed: deque[Order] = deque(maxlen=ORDERS_MAX)  # not told yet; whoever tells them empties it
         self._root = next(circuit.name for circuit in tree.circuits if not circuit.parent)
         for schedule in self._schedules:
@@ -157,6 +158,7 @@ class LimitBook:
             floor_14a=floor_14a,
         )
         self._orders[key] = order
+        self._ended.pop(key, None)
         self.revision += 1
         return order
 
@@ -181,6 +183,8 @@ class LimitBook:
         gone = [key for key in self._orders if key[0] == source and circuit in (None, key[1])]
         for key in gone:
             del self._orders[key]
+        for key in [key for key in self._ended if key[0] == source and circuit in (None, key[1])]:
+            del self._ended[key]
         self.revision += bool(gone)
         return len(gone)
 
@@ -188,6 +192,11 @@ class LimitBook:
         """Those that hold or will fall back, for people; the highest priority first."""
         held = [order for order in self._orders.values() if order.at(now_wall) is not None]
         return tuple(sorted(held, key=lambda order: (-order.priority, order.source, order.circuit)))
+
+    @property
+    def ended(self) -> tuple[Order, ...]:
+        """Those whose time was over, without a fallback, until their source sets or clears them."""
+        return tuple(self._ended.values())
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -208,9 +217,15 @@ class LimitBook:
             self.lapsed.append(order)
             if order.fallback_a is None:
                 del self._orders[key]
+                self._note_ended(key, order)
             else:
                 self._orders[key] = replace(order, expired=True)
         self.revision += bool(over)
+
+    def _note_ended(self, key: tuple[str, str, bool], order: Order) -> None:
+        self._ended[key] = order
+        if len(self._ended) > ORDERS_MAX:
+            del self._ended[next(iter(self._ended))]
 
     # --- what holds -------------------------------------------------------------------------------
 

@@ -9,25 +9,21 @@ A connector is a connectorId of OCPP 1.6 or an EVSE of 2.x; 0, the charger's own
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from edgegw.core.effects import Effect
 from edgegw.core.energy_book import NEVER
 from edgegw.core.events import Instant
-from edgegw.core.meter_values import REGISTER_MAX_WH, EnergyRead, energy_reads
+from edgegw.core.meter_values import REGISTER_MAX_WH, EnergyRead, energy_reads, said_s
 from edgegw.core.odometer import Reading
 from edgegw.core.records import TransactionRecord
 from edgegw.core.state import ChargerState
 from edgegw.wire.frames import Call
-from edgegw.wire.timestamps import parse_timestamp
 
 ACTIONS = frozenset({"MeterValues", "StartTransaction", "StopTransaction", "TransactionEvent"})
 
 POWER_MAX_W = 400_000.0  # of a connector that the site file does not know
 POWER_MARGIN = 2.0  # over what the site file says: it may be wrong, and a rise that is refused is lost
-# Outside of 2010 to 2100 a clock was never set, and its times say nothing of what came first.
-SAID_MIN, SAID_MAX = 1_262_304_000.0, 4_102_444_800.0
 
 
 def heard(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
@@ -35,7 +31,7 @@ def heard(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
     payload = call.payload
     if call.action == "MeterValues":
         _meter_values(state, payload, now)
-        return keep(state, now)
+        return keep(state, now) if state.energy.due_at <= now.mono else []
     return keep(state, now, edge=_EDGES[call.action](state, payload, now))
 
 
@@ -52,11 +48,16 @@ def keep(state: ChargerState, now: Instant, *, edge: int = 0) -> list[Effect]:
 
 def _meter_values(state: ChargerState, payload: dict[str, Any], now: Instant) -> None:
     transaction = _name(payload.get("transactionId"))
-    connector = _number(payload.get("evseId" if state.version.is_2x else "connectorId"))
+    connector = payload.get("evseId", payload.get("connectorId"))
+    if type(connector) is not int:
+        connector = 0
     if not connector and transaction:
         connector = _place(state, transaction)
-    charging = bool(transaction) or _is_charging(state, connector)
-    for found in energy_reads(payload.get("meterValue")) if connector else ():
+    if not connector:
+        return
+    reads = state.energy.unsure(connector, payload.get("meterValue"), transaction, now)
+    charging = bool(reads) and (bool(transaction) or _is_charging(state, connector))
+    for found in reads:
         _read(state, connector, found, now, transaction=transaction, charging=charging)
 
 
@@ -89,13 +90,21 @@ def _event(state: ChargerState, payload: dict[str, Any], now: Instant) -> int:
     if connector and kind != "Ended":
         state.energy.began_on(transaction, connector)
     connector = connector or state.energy.evse_of(transaction) or _place(state, transaction)
-    begins = kind == "Started"
-    for found in energy_reads(payload.get("meterValue")) if connector else ():
-        _read(state, connector, found, now, transaction=transaction, begins=begins)
-        begins = False
+    _read_event(state, connector, payload.get("meterValue"), now, transaction, begins=kind == "Started")
     if kind == "Ended":
         state.energy.ended(transaction)
     return connector if kind in ("Started", "Ended") else 0
+
+
+def _read_event(
+    state: ChargerState, connector: int, values: object, now: Instant, transaction: str, *, begins: bool
+) -> None:
+    if not connector or values is None:
+        return
+    reads = energy_reads(values) if begins else state.energy.unsure(connector, values, transaction, now)
+    for found in reads:
+        _read(state, connector, found, now, transaction=transaction, begins=begins)
+        begins = False
 
 
 _EDGES = {"StartTransaction": _start, "StopTransaction": _stop, "TransactionEvent": _event}
@@ -113,14 +122,14 @@ def _read(
 ) -> None:
     reading = Reading(
         wh=found.wh,
-        said_at=_said(found.said_at),
+        said_at=said_s(found.said_at),
         coarse=found.coarse,
         transaction=transaction,
         begins=begins,
         charging=charging,
         power_w=_power_w(state, connector),
     )
-    state.energy.read(connector, reading, now)
+    state.energy.read(connector, reading, found.said_at, now)
 
 
 # --- what stands around a register ----------------------------------------------------------------------
@@ -133,20 +142,6 @@ def _register(value: object, payload: dict[str, Any]) -> EnergyRead | None:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= REGISTER_MAX_WH:
         return None
     return EnergyRead(value, payload.get("timestamp"))
-
-
-def _said(text: object) -> float | None:
-    if type(text) is not str:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)  # nearly always; a tenth of the time of what reads all
-        said_at = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        parsed = parse_timestamp(text)
-        if parsed is None:
-            return None
-        said_at = parsed[0]
-    return said_at if SAID_MIN <= said_at < SAID_MAX else None
 
 
 def _power_w(state: ChargerState, connector: int) -> float:

@@ -2,16 +2,22 @@
 
 What is shown is what was handed to the store: shown once, it is there after a restart as well. So it may be
 WRITE_EVERY_S behind the charger, and it never falls.
+
+Nearly all readings go on from the one before: later, of the same session, and higher by no more than is
+always believed (SLACK_WH). Such a one waits as it came until one does not go on from it, or until it is to be
+written; when another goes on from it, it need not be read at all, because the registers add up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from edgegw.core.events import Instant
-from edgegw.core.odometer import Kept, Odometer, Reading
+from edgegw.core.meter_values import EnergyRead, energy_reads, plain_read, said_s
+from edgegw.core.odometer import SLACK_WH, Kept, Odometer, Reading
 from edgegw.core.records import Document
 
 CONNECTORS_MAX = 64  # as `sanity.CONNECTOR_MAX`: more than any charging station has
@@ -24,13 +30,59 @@ _decoder = msgspec.json.Decoder(Kept)
 class _Line:
     """One connector."""
 
-    __slots__ = ("is_new", "meter", "shown_wh", "written_at")
+    __slots__ = (
+        "_meter",
+        "_power_w",
+        "_sure_wh",
+        "_told",
+        "_waits",
+        "_wh",
+        "is_new",
+        "shown_wh",
+        "written_at",
+    )
 
     def __init__(self) -> None:
-        self.meter = Odometer()
+        self._meter = Odometer()
         self.shown_wh = 0
         self.is_new = False  # read since it was written
         self.written_at = -NEVER  # mono
+        self._waits: tuple[tuple[int, Any], Instant] | None = None  # surely believed, not read yet
+        self._wh = self._sure_wh = 0  # of the last one that is believed; up to where the next surely is
+        self._told = ""  # its time; "" when it has none that others can be compared with
+        self._power_w = 0.0
+
+    @property
+    def meter(self) -> Odometer:
+        """With all that was said."""
+        self._catch_up()
+        return self._meter
+
+    def read(self, reading: Reading, told: object, now: Instant) -> bool:
+        self._catch_up()
+        return self._read(reading, told, now)
+
+    def _catch_up(self) -> None:
+        if self._waits is not None:
+            ((wh, told), at), self._waits = self._waits, None
+            self._read(Reading(wh=wh, said_at=said_s(told), power_w=self._power_w), told, at)
+
+    def _read(self, reading: Reading, told: object, now: Instant) -> bool:
+        is_new = self._meter.read(reading, now)
+        self._wh, self._sure_wh, self._power_w = reading.wh, reading.wh + int(SLACK_WH), reading.power_w
+        is_sure = type(told) is str and reading.said_at is not None and self._meter.stands_at(reading)
+        self._told = str(told) if is_sure else ""
+        return is_new
+
+    def goes_on(self, plain: tuple[int, Any], transaction: str, now: Instant) -> bool:
+        """True: it surely follows, and is kept. Times that are written alike in UTC compare as texts."""
+        (wh, told), before = plain, self._told
+        if not self._wh <= wh <= self._sure_wh or (transaction and transaction != self._meter.session):
+            return False
+        if type(told) is not str or len(told) != len(before) or told <= before or told[-1] != "Z":
+            return False
+        self._waits, self._wh, self._told = (plain, now), wh, told
+        return True
 
 
 class EnergyBook:
@@ -55,15 +107,33 @@ class EnergyBook:
 
     # --- what is said -----------------------------------------------------------------------------
 
-    def read(self, connector: int, reading: Reading, now: Instant) -> None:
+    def unsure(
+        self, connector: int, meter_values: object, transaction: str, now: Instant
+    ) -> Sequence[EnergyRead]:
+        """The registers in `meter_values` that must be read now; mostly none: the only one surely follows."""
+        line, plain = self._lines.get(connector), plain_read(meter_values)
+        if plain is None:
+            reads = energy_reads(meter_values)
+            plain = (reads[0].wh, reads[0].said_at) if len(reads) == 1 else None
+        if line is None or plain is None or not line.goes_on(plain, transaction, now):
+            return energy_reads(meter_values)
+        if not line.is_new:
+            self._note_new(line)
+        return ()
+
+    def read(self, connector: int, reading: Reading, told: object, now: Instant) -> None:
+        """`told`: the charger's own text of the time."""
         line = self._lines.get(connector)
         if line is None:
             if not 1 <= connector <= CONNECTORS_MAX:
                 return
             line = self._lines[connector] = _Line()
-        if line.meter.read(reading, now):
-            line.is_new = True
-            self.due_at = min(self.due_at, line.written_at + WRITE_EVERY_S)
+        if line.read(reading, told, now):
+            self._note_new(line)
+
+    def _note_new(self, line: _Line) -> None:
+        line.is_new = True
+        self.due_at = min(self.due_at, line.written_at + WRITE_EVERY_S)
 
     def began_on(self, transaction: str, evse: int) -> None:
         """2.x: later events of a transaction need not say where it is."""

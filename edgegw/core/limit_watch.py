@@ -47,7 +47,7 @@ class LimitWatch:
         while self._book.lapsed:
             order = self._book.lapsed.popleft()
             if order.fallback_a is None:
-                text = f"the limit of {_amount(order)} on {order.circuit} by {order.source} has ended"
+                text = f"the limit of {amount(order)} on {order.circuit} by {order.source} has ended"
                 notices.append(Noticed("limit_ended", text, warning=False))
         orders = {_key(order): order for order in self._book.orders(now.wall)}
         fallen = {key: _fell(order) for key, order in orders.items() if order.expired}
@@ -63,7 +63,7 @@ def _key(order: Order) -> Key:
 
 
 def _fell(order: Order) -> str:
-    told = f"the limit of {_amount(order)} on {order.circuit} by {order.source} was not renewed"
+    told = f"the limit of {amount(order)} on {order.circuit} by {order.source} was not renewed"
     return f"{told}: {order.fallback_a:g} A hold"
 
 
@@ -71,10 +71,10 @@ def _over(key: Key, order: Order | None) -> str:
     source, circuit, _ = key
     if order is None:
         return f"over: the fallback of {source} on {circuit} was cleared"
-    return f"over: {source} has set its limit on {circuit} again: {_amount(order)}"
+    return f"over: {source} has set its limit on {circuit} again: {amount(order)}"
 
 
-def _amount(order: Order) -> str:
+def amount(order: Order) -> str:
     if order.asked_w is not None:
         return f"{order.asked_w:g} W"
     first, second, third = order.limit_a

@@ -110,6 +110,11 @@ class Odometer:
         self._judge(self._track or before, reading)
         return self._track != before
 
+    def stands_at(self, reading: Reading) -> bool:
+        """`reading` is believed."""
+        track = self._track
+        return track is not None and track.wh == reading.wh and track.said_at == reading.said_at
+
     def _judge(self, track: _Track, reading: Reading) -> None:
         if self._rises(track, reading):
             return self._follow(reading, reading.wh - track.wh)

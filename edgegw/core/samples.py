@@ -21,7 +21,7 @@ def heard(state: ChargerState, call: Call, now: Instant) -> None:
     payload = call.payload
     if "meterValue" not in payload or payload.get("offline") is True or len(call.raw) > BYTES_MAX:
         return
-    connector = _connector(state, payload)
+    connector = payload.get("connectorId") or _connector(state, payload)
     if type(connector) is not int or not 1 <= connector <= CONNECTORS_MAX:
         return
     if payload.get("eventType") == "Ended":
@@ -31,11 +31,11 @@ def heard(state: ChargerState, call: Call, now: Instant) -> None:
 
 
 def _connector(state: ChargerState, payload: dict[str, Any]) -> object:
-    """1.6 connectorId, 2.x EVSE; a 2.x event need not say it twice."""
+    """2.x: of an EVSE; an event need not say it twice."""
     evse, info = payload.get("evse"), payload.get("transactionInfo")
     if isinstance(evse, dict):
         return evse.get("id")
     if isinstance(info, dict):
         record = state.transactions.running.get(str(info.get("transactionId")))
         return record.evse if record is not None else None
-    return payload.get("connectorId", payload.get("evseId"))
+    return payload.get("evseId")

@@ -83,9 +83,10 @@ class Snapshots:
         return found
 
     def _identities(self) -> dict[str, None]:
-        """Sorted, without the surplus."""
-        named = self._named()
-        found = [*sorted(named), *sorted(self._gateway.sessions.keys() - named)][:CHARGERS_MAX]
+        """Sorted, without the surplus and without those that are gone for good."""
+        named, gateway = self._named(), self._gateway
+        others = (identity for identity in gateway.sessions.keys() - named if gateway.expects(identity))
+        found = [*sorted(named), *sorted(others)][:CHARGERS_MAX]
         return dict.fromkeys(sorted(found))
 
     def _named(self) -> frozenset[str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgegw.core.alarms import Alarm
@@ -17,6 +18,7 @@ from edgegw.mqtt.snapshot_sources import Sources
 from edgegw.mqtt.view import ChargerFacts
 from tests.control import house
 from tests.control.house import GARAGE, TAG
+from tests.links.house import eventually
 from tests.mqtt.site import SALT, Site
 
 POWER = {"measurand": "Power.Active.Import", "unit": "kW", "value": "7.35"}
@@ -404,20 +406,25 @@ async def test_what_has_not_changed_is_the_same_object(garage: Site):
 
 
 async def test_made_up_identities_do_not_flood_the_broker(site: Site):
+    """Where the site file names nobody, whoever dials is a charger."""
+    site.gateway.settings = msgspec.structs.replace(site.gateway.settings, known=frozenset())
     for number in range(CHARGERS_MAX + 50):
         site.gateway.session(f"A-{number}")
     view = site.sees()
     assert len(view.chargers) == len(view.info.chargers) == CHARGERS_MAX
-    assert {"CP-1", "CP-9"} <= view.chargers.keys()
 
 
-async def test_who_is_forgotten_is_gone(site: Site):
-    site.gateway.session("A-1")
+async def test_a_charger_that_the_site_file_names_no_more_is_gone_with_all_its_topics(site: Site):
+    """The store knows it for ever. While it is connected all the same it is told."""
+    charger = await site.connects("A-1")
     assert "A-1" in site.sees().chargers
-    del site.gateway.sessions["A-1"]
+    charger.cut()
+    await eventually(lambda: site.gateway.sessions["A-1"].charger_leg is None)
     view = site.sees()
     assert "A-1" not in view.chargers
     assert "A-1" not in {ref.identity for ref in view.info.chargers}
+    assert not [topic for topic in site.publishes() if "/a-1/" in topic]
+    assert {"CP-1", "CP-9"} <= view.chargers.keys()
 
 
 # --- small parts ----------------------------------------------------------------------------------
