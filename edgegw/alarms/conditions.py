@@ -37,7 +37,7 @@ def broker(seen: BrokerSeen) -> Iterator[Condition]:
         why = f": {seen.trouble}" if seen.trouble else ""
         yield Condition(code="broker_away", text=f"no connection to the MQTT broker{why}")
     if seen.taken_over:
-        text = "the broker closes our connection again and again: another client has our id, or it turns us away"
+        text = "the broker closes our connection all the time: another client has our id, or it turns us away"
         yield Condition(code="broker_taken_over", text=text)
 
 
