@@ -28,6 +28,7 @@ from edgegw.config_mqtt import Mqtt
 from edgegw.errors import ConfigFault, EdgegwError
 from edgegw.links import tls
 from edgegw.mqtt.client import read_password
+from edgegw.mqtt.guarded import GuardedClient
 from edgegw.mqtt.message import Incoming
 
 CONNECT_TIMEOUT_S = 5.0
@@ -48,9 +49,10 @@ class Lost(EdgegwError):
     """The connection ended; the text says why."""
 
 
-class _Client(Client):
+class _Client(GuardedClient):
     """paho leaves the socket open whose TLS handshake failed; made here, it is closed."""
 
+    packet_max = PACKET_BYTES_MAX
     secured: ssl.SSLContext | None = None
 
     def _create_socket(self) -> Any:

@@ -217,6 +217,7 @@ class Building:
             connects=health.connects,
             published=health.published,
             rejected=health.rejected,
+            unread=health.unread,
             events_dropped=health.events_dropped,
             responses_dropped=health.responses_dropped,
             log_lines_dropped=health.log_lines_dropped,

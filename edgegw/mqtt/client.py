@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edgegw.errors import ConfigFault
-from edgegw.mqtt.line import PACKET_MAX, Line
+from edgegw.mqtt.guarded import PACKET_MAX, GuardedClient
+from edgegw.mqtt.line import Line
 from edgegw.mqtt.message import Message
 
 PASSWORD_BYTES_MAX = 65_535  # MQTT 5, 3.1.3.6
@@ -57,7 +57,7 @@ def read_password(path: Path | None) -> str | None:
     return password
 
 
-class LineClient(Client):
+class LineClient(GuardedClient):
     """paho has no public way to be given a socket; its own would block while it dials."""
 
     line: Line

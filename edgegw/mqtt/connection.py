@@ -125,7 +125,7 @@ class Connection:
         self._context: tuple[tuple[int, ...], ssl.SSLContext] | None = None
         self._said: set[str] = set()  # of this outage, or of this connection
         self._mistake = ""  # the last, so that the same one is logged once
-        self._published = self._refused = 0  # of connections that are over
+        self._published = self._refused = self._unread = 0  # of connections that are over
 
     # --- its life ---------------------------------------------------------------------------------
 
@@ -190,6 +190,7 @@ class Connection:
             return 0.0
         self._published += session.published
         self._refused += session.refused
+        self._unread += session.unread
         now = asyncio.get_running_loop().time()
         return 0.0 if session.accepted_at is None else now - session.accepted_at
 
@@ -246,6 +247,11 @@ class Connection:
         """Messages that it refused, since the start."""
         return self._refused + (self._session.refused if self._session else 0)
 
+    @property
+    def unread(self) -> int:
+        """Messages to us that were too large to be read, since the start."""
+        return self._unread + (self._session.unread if self._session else 0)
+
     def publish(self, message: Message, payload: bytes, done: Done | None = None) -> bool:
         """False: not up, or the hand is full; `on_room` comes when it is worth trying again.
 
@@ -286,6 +292,12 @@ class Connection:
         if text not in self._said and len(self._said) < REFUSALS_LOGGED:
             self._said.add(text)
             log.warning("mqtt: %s", text)
+
+    def on_unread(self, text: str) -> None:
+        """Somebody else's doing: no complaint about the broker."""
+        if text not in self._said:
+            self._said.add(text)
+            log.warning("mqtt: %s came and is not read, nor are more of them; they are counted", text)
 
     def on_room(self) -> None:
         self.listener.on_room()

@@ -3,8 +3,7 @@
 Rules of this file:
 - Nothing here blocks the loop: names are looked up in the resolver's own threads, TCP and TLS go step by
   step when the socket is ready. A look-up that hangs delays neither the next attempt nor the end.
-- A packet of the broker that is longer than PACKET_MAX is never read into memory. MQTT 5 brokers are told;
-  a 3.1.1 broker cannot be, and somebody on it may send 200 MB to a topic that we subscribe to (fault 70).
+- The kernel keeps little of what we have not read yet: a broker that floods us is to wait.
 - Reading takes what the socket has: paho asks for single bytes, and bytes inside TLS wake no loop. Writing
   gathers: a system call (or a TLS record) per message costs more than all the rest of it.
 """
@@ -21,9 +20,9 @@ from typing import Any, TypeVar
 
 from edgegw.links.resolver import LookupFailed, Resolver
 from edgegw.links.tls import describe_failure
+from edgegw.mqtt.guarded import READ_BYTES
 
-PACKET_MAX = 256 * 1024  # bytes; told to MQTT 5 brokers as Maximum Packet Size
-READ_BYTES = 16 * 1024  # one TLS record
+RECEIVE_BYTES = 128 * 1024  # in the kernel; it would take 6 MB, and an acknowledgement waits behind them
 WRITE_BYTES = 64 * 1024
 LOOKUP_TIMEOUT_S = 5.0
 # Per address. A SYN is repeated after 1 s and 3 s: a longer attempt finds a broker that came back no sooner.
@@ -55,15 +54,15 @@ class Line:
         self._unsent = bytearray()
         self.failure: OSError | None = None  # what ended it
         self.closed_by_broker = False
+        self.is_dry = False  # at the last look nothing was there: the loop calls when something is
         self.bytes_in = self.bytes_out = 0
 
     def recv(self, buffer_size: int) -> bytes:
-        """Raises BlockingIOError, SSLWantReadError (nothing there), OSError (lost, or too long a packet)."""
-        if buffer_size > PACKET_MAX:
-            self.failure = OSError(f"a packet of {buffer_size} bytes came; at most {PACKET_MAX} are read")
-            raise self.failure
+        """Raises BlockingIOError, SSLWantReadError (nothing there), OSError (lost)."""
         if not self._buffer:
+            self.is_dry = True
             self._buffer = memoryview(self._try(self._sock.recv, READ_BYTES))
+            self.is_dry = False
             self.bytes_in += len(self._buffer)
             self.closed_by_broker = not self._buffer
         taken, self._buffer = self._buffer[:buffer_size], self._buffer[buffer_size:]
@@ -102,13 +101,6 @@ class Line:
             self.closed_by_broker = isinstance(error, ConnectionResetError | BrokenPipeError)
             raise
 
-    @property
-    def has_more(self) -> bool:
-        """Bytes that are here already, for which the loop will not call."""
-        if self._buffer:
-            return True
-        return isinstance(self._sock, ssl.SSLSocket) and self._sock.fileno() >= 0 and self._sock.pending() > 0
-
     def close(self) -> None:
         """After a last attempt to send what waits: a good-bye may be in it."""
         if self._sock.fileno() >= 0:
@@ -146,6 +138,7 @@ async def _connected(address: str, port: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT_TIMEOUT_MS)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 EVENTS_UNDER_WAY = 16
 EVENTS_READ = 64
+ONLINE_AGAIN_S = 60.0  # whoever may write our status can say that we are gone; it is made good by then
 WAIT_MIN_S = 0.005  # the clock of the loop is coarser than ours
 SOON_MAX = 256  # answers, and as many lines of the log, that wait for room while the broker is there
 
@@ -54,6 +55,7 @@ class PublisherHealth(msgspec.Struct, frozen=True, kw_only=True):
     connects: int
     published: int
     rejected: int
+    unread: int  # messages to us that were too large
     states_due: int
     topics: int
     removed: int  # topics of things that are gone
@@ -101,6 +103,7 @@ class Publisher:
         self._work = asyncio.Event()
         self._work_on_events = asyncio.Event()
         self._due_at = 0.0
+        self._online_at = 0.0  # when that was last said
         self._offered = False  # on this connection
         self._mistake = ""  # the last, so that the same one is logged once
         self._guard = LoopGuard(log, "publishing over mqtt")
@@ -208,6 +211,9 @@ class Publisher:
         self._mistake = ""
         self._outbox.offer({self._online.topic: self._online, **present}, now.mono)
         self._offered = True
+        if now.mono - self._online_at >= ONLINE_AGAIN_S:
+            self._online_at = now.mono
+            self._outbox.again(self._online.topic)
 
     def health(self) -> PublisherHealth:
         connection = self._connection
@@ -221,6 +227,7 @@ class Publisher:
             connects=connection.connects,
             published=connection.published,
             rejected=connection.rejected,
+            unread=connection.unread,
             states_due=self._outbox.due,
             topics=len(self._outbox),
             removed=self._removed,
@@ -234,7 +241,7 @@ class Publisher:
 
     def on_up(self) -> None:
         now = self._now()
-        self._since, self._offered = now.wall, False
+        self._since, self._offered, self._online_at = now.wall, False, now.mono
         self._life += 1
         self._outbox.reborn()
         self._connection.publish(self._online, self._online.body)

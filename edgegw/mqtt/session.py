@@ -32,12 +32,15 @@ from edgegw.mqtt.client import Settings, make_client, publish_properties
 from edgegw.mqtt.line import Line
 from edgegw.mqtt.message import Incoming, Message
 from edgegw.mqtt.redial import EndKind
+from edgegw.mqtt.turns import Turns
+from edgegw.redaction import plain
 
 HAND_MESSAGES = 64
 HAND_BYTES = 1024 * 1024
 UNACKED_MAX = 20  # QoS 1 under way: mosquitto's own figure; a broker may ask for less (Receive Maximum)
 PACKET_OVERHEAD = 64  # of a PUBLISH: lengths, id and properties, generously
-READS_PER_CALL = 32  # then it is somebody else's turn in the loop
+# Acknowledgements wait behind a flood that we are still reading: then it is not the broker that is slow.
+BEHIND_FACTOR = 4.0
 
 Done = Callable[[str], None]  # "" when the broker took it, else why not
 
@@ -64,6 +67,8 @@ class Heard(Protocol):
     def on_subscribed(self, filters: Sequence[str], refused: Sequence[str]) -> None: ...
 
     def on_refused(self, text: str) -> None: ...
+
+    def on_unread(self, text: str) -> None: ...
 
     def on_room(self) -> None: ...
 
@@ -92,13 +97,15 @@ class Session:
         self._facts: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._hand: dict[int, _Handed] = {}
         self._hand_bytes = self._unacked = 0
+        self._is_freed = False  # something left the hand, and nobody was told yet
         self._unacked_max = UNACKED_MAX
         self._asked: dict[int, Sequence[str]] = {}  # SUBSCRIBE under way
         self._timer: asyncio.TimerHandle | None = None
         self._quiet = asyncio.Event()  # nothing is under way, or it is over
         self._packet_max, self._retain, self._qos_max = 2**28 - 1, True, 1  # what the broker takes
         self.accepted_at: float | None = None
-        self.published = self.refused = 0
+        self.published = self.refused = self.unread = 0
+        self._turns = Turns(line, self._read_one, self._tell_room)
         self._client = make_client(settings, line, HAND_MESSAGES + 1)
         self._hook()
 
@@ -107,7 +114,7 @@ class Session:
     async def run(self) -> End:
         """Until the connection is over, however that comes."""
         try:
-            self._loop.add_reader(self._fd, self._readable)
+            self._turns.begin()
             self._client.reconnect()
             self._timer = self._loop.call_later(self._patience.look_every_s, self._tick)
             return await self._ended
@@ -134,15 +141,20 @@ class Session:
         self._quiet.set()
 
     def _let_go(self) -> None:
-        """Nothing of this connection reaches anybody any more."""
+        """Nothing of this connection reaches anybody any more, or stays in memory until somebody looks for
+        cycles: a broker that lets us in again and again would fill it."""
         self._ended.cancel()
         if self._timer is not None:
             self._timer.cancel()
         self._unhook()
         self._line.close()
+        self._line.failure = None  # its traceback leads back here
         self._facts.clear()
         self._hand.clear()
         self._quiet.set()
+        client = self._client
+        client.on_socket_close = client.on_unread = client.on_message = None
+        client.on_connect = client.on_disconnect = client.on_publish = client.on_subscribe = None
 
     # --- what we say ------------------------------------------------------------------------------
 
@@ -171,13 +183,10 @@ class Session:
         if size > self._packet_max:
             self._note(self._refuse, done, f"{message.topic}: {size} bytes are too large for the broker")
             return True
-        properties = publish_properties(message) if self._settings.mqtt5 else None
         try:
-            info = self._client.publish(
-                message.topic, payload, qos, message.retain and self._retain, properties
-            )
-        except ValueError as error:  # no topic: it must not stand in the way of what comes behind it
-            self._note(self._refuse, done, f"{message.topic} cannot be published: {error}")
+            info = self._hand_over(message, payload, qos)
+        except (ValueError, struct.error, MQTTException) as error:  # not in the way of what comes behind it
+            self._note(self._refuse, done, f"{plain(message.topic)[-200:]} cannot be published: {error}")
             return True
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
@@ -185,6 +194,13 @@ class Session:
         self._hand_bytes += size
         self._unacked += qos
         return True
+
+    def _hand_over(self, message: Message, payload: bytes, qos: int) -> MQTTMessageInfo:
+        """Raises ValueError, struct.error, MQTTException: paho does not take it."""
+        if "\0" in message.topic:
+            raise ValueError("a topic has no NUL in it")  # paho would send it, and the broker throw us out
+        properties = publish_properties(message) if self._settings.mqtt5 else None
+        return self._client.publish(message.topic, payload, qos, message.retain and self._retain, properties)
 
     def subscribe(self, filters: Sequence[str], *, qos: int = 1, echo: bool = True) -> None:
         """`echo` False: what we publish ourselves does not come back, and only what was kept has the retain
@@ -205,21 +221,13 @@ class Session:
 
     # --- what the loop tells ----------------------------------------------------------------------
 
-    def _readable(self) -> None:
+    def _read_one(self) -> None:
         try:
-            for _ in range(READS_PER_CALL):
-                self._client.loop_read()
-                if not self._line.has_more:
-                    break
-            else:
-                self._loop.call_soon(self._read_on)
+            self._client.loop_read()
         except (ValueError, LookupError, struct.error, MQTTException) as error:
-            self.close(End("lost", f"the broker sent what is not MQTT: {error}"))
-        self._settle()
-
-    def _read_on(self) -> None:
-        if not self._ended.done():
-            self._readable()
+            self._turns.end()  # paho stopped in the middle of something
+            self.close(End("breach", f"the broker sent what is not MQTT: {error}"))
+        self._act()
 
     def _writable(self) -> None:
         try:
@@ -249,10 +257,11 @@ class Session:
         self._settle()
         now = self._loop.time()
         oldest = next(iter(self._hand.values()), None)
+        ack_s = self._patience.ack_s * (BEHIND_FACTOR if self._turns.is_behind else 1.0)
         if self.accepted_at is None and now - self._begun > self._patience.connack_s:
             self.close(End("unreachable", "the broker takes the connection but does not answer"))
-        elif oldest is not None and now - oldest.at > self._patience.ack_s:
-            self.close(End("lost", f"the broker took nothing for {self._patience.ack_s:g} s"))
+        elif oldest is not None and now - oldest.at > ack_s:
+            self.close(End("lost", f"the broker took nothing for {ack_s:g} s"))
 
     # --- what paho tells --------------------------------------------------------------------------
 
@@ -262,7 +271,10 @@ class Session:
             self._loop.call_soon(self._settle)
 
     def _settle(self) -> None:
-        handed = len(self._hand)
+        self._act()
+        self._tell_room()
+
+    def _act(self) -> None:
         while self._facts:
             act, facts = self._facts[0]
             try:
@@ -272,7 +284,10 @@ class Session:
                     self._facts.popleft()
         if not self._hand:
             self._quiet.set()
-        if self.has_room and len(self._hand) < handed:
+
+    def _tell_room(self) -> None:
+        if self._is_freed and self.has_room:
+            self._is_freed = False
             self._heard.on_room()
 
     def _connack(self, reason: ReasonCode, properties: Properties) -> None:
@@ -292,6 +307,8 @@ class Session:
         if by_broker and reason is not None:
             kind: EndKind = "taken_over" if reason.value == refusal.TAKEN_OVER else "lost"
             text = refusal.disconnect_words(reason)
+        elif self._client.breach:
+            kind, text = "breach", f"the broker sent {self._client.breach}"
         elif line.closed_by_broker:
             kind = "unreachable" if early else "closed"
             text = "the broker closed the connection"
@@ -306,6 +323,7 @@ class Session:
         handed = self._hand.pop(mid, None)
         if handed is None:
             return
+        self._is_freed = True
         self._hand_bytes -= handed.size
         self._unacked -= handed.qos
         if reason is not None and reason.is_failure:
@@ -320,6 +338,10 @@ class Session:
         self._heard.on_refused(text)
         if done is not None:
             done(text)
+
+    def _not_read(self, text: str) -> None:
+        self.unread += 1
+        self._heard.on_unread(text)
 
     def _suback(self, mid: int, reasons: Sequence[ReasonCode]) -> None:
         filters = self._asked.pop(mid, ())
@@ -358,6 +380,7 @@ class Session:
         )
         client.on_publish = self._on_publish
         client.on_subscribe = lambda _c, _u, mid, reasons, _p: self._note(self._suback, mid, reasons)
+        client.on_unread = lambda why: self._note(self._not_read, why)
         client.on_message = lambda _c, _u, message: self._note(self._came, message)
 
     def _on_publish(self, _c: Client, _u: object, mid: int, reason: ReasonCode, _p: Properties) -> None:
@@ -375,6 +398,6 @@ class Session:
         if fd < 0:
             return
         self._fd = -1
-        self._loop.remove_reader(fd)
+        self._turns.end()
         self._loop.remove_writer(fd)
         client.on_socket_register_write = client.on_socket_unregister_write = None

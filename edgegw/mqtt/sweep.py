@@ -4,6 +4,7 @@ Rules of this file:
 - Pure. Nothing outside our own root is ever named here, and below it nothing but the branches that hold
   retained states: `request` and `response` are other people's too.
 - Outside the root only what `is_ours` says yes to: our own announcements to Home Assistant.
+- A topic that nobody can publish to holds nothing to be removed, whatever a broker says.
 - What the broker kept comes with the retain flag; anything else on these topics is an echo of our own.
 """
 
@@ -17,6 +18,9 @@ from edgegw.mqtt.topics import CHANNELS, Tree
 QUIET_S = 2.0  # the broker sends what it kept in one go
 LONGEST_S = 20.0  # somebody publishes retained states below our root; that must not keep us listening
 TOPICS_MAX = 20_000
+TOPIC_BYTES_MAX = 1024  # none of ours is longer; 20,000 of the longest that MQTT allows would be 1.3 GB
+
+_NOT_IN_TOPICS = frozenset("+#\0")  # MQTT 5, 4.7
 
 
 def branches() -> tuple[str, ...]:
@@ -62,7 +66,7 @@ class Sweep:
     def heard(self, incoming: Incoming, now_mono: float) -> bool:
         """True: it came because of the sweep, nobody else needs it."""
         below = self._below(incoming.topic)
-        ours = below or self._is_ours(incoming.topic)
+        ours = _can_be_published(incoming.topic) and (below or self._is_ours(incoming.topic))
         if ours and incoming.retain and incoming.payload and self.running:
             self._heard_at = None if self._heard_at is None else now_mono
             if len(self.topics) < TOPICS_MAX:
@@ -78,6 +82,10 @@ class Sweep:
 
     def _below(self, topic: str) -> bool:
         return any(topic == prefix or topic.startswith(f"{prefix}/") for prefix in self._prefixes)
+
+
+def _can_be_published(topic: str) -> bool:
+    return len(topic.encode()) <= TOPIC_BYTES_MAX and not _NOT_IN_TOPICS.intersection(topic)
 
 
 def _matches(topic_filter: str, topic: str) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
 import select
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -20,9 +22,11 @@ from edgegw.config_mqtt import Mqtt
 from edgegw.errors import ConfigFault
 from edgegw.links import resolver
 from edgegw.links.tls import CertificateFiles
-from edgegw.mqtt import line, redial
+from edgegw.mqtt import line, redial, turns
 from edgegw.mqtt.client import read_password
 from edgegw.mqtt.connection import settings_from
+from edgegw.mqtt.guarded import PACKET_MAX, READ_BYTES
+from edgegw.mqtt.message import Incoming
 from edgegw.mqtt.redial import (
     PEACE_S,
     REDIAL_MAX_S,
@@ -31,11 +35,27 @@ from edgegw.mqtt.redial import (
     TAKEN_OVER_MIN_S,
     Redial,
 )
-from edgegw.mqtt.session import HAND_BYTES, HAND_MESSAGES, Patience
-from tests.mqtt.broker_side import STATUS, connection, login, message, settings, until
+from edgegw.mqtt.session import HAND_BYTES, HAND_MESSAGES, UNACKED_MAX, Patience
+from tests.mqtt.broker_side import (
+    PUBACK,
+    PUBLISH,
+    REQUEST,
+    STATUS,
+    SUBACK,
+    Ear,
+    Liar,
+    connection,
+    login,
+    message,
+    packet,
+    published,
+    settings,
+    until,
+)
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.shared import PASSWORD
 
+HASTY = Patience(farewell_s=0.05)
 QUICK = Patience(connack_s=0.3, ack_s=0.5, farewell_s=0.3, look_every_s=0.1)
 
 
@@ -108,8 +128,8 @@ async def test_a_flood_of_commands_is_read_to_its_end(tmp_path: Path, tls: bool)
 
 
 async def test_a_packet_that_is_too_long_is_not_read_into_memory(tmp_path: Path):
-    """MQTT 5 brokers keep it to themselves; from a 3.1.1 broker it costs the connection, not the memory."""
-    too_long = b"x" * (line.PACKET_MAX + 100)
+    """MQTT 5 brokers keep it to themselves; from a 3.1.1 broker it is read and thrown away."""
+    too_long = b"x" * (PACKET_MAX + 100)
     async with Mosquitto(tmp_path) as broker:
         wanted = ["edgegw/1/site/request/#"]
         async with connection(settings(broker), subscriptions=wanted) as (gateway, ear):
@@ -121,11 +141,158 @@ async def test_a_packet_that_is_too_long_is_not_read_into_memory(tmp_path: Path)
             assert gateway.up
         async with connection(settings(broker, mqtt5=False), subscriptions=wanted) as (gateway, ear):
             await until(lambda: ear.subscribed)
-            await broker.publish("edgegw/1/site/request/big", too_long)
-            await until(lambda: len(ear.told) > 1)
-            assert "a packet of" in ear.told[1]
-            assert not ear.messages
+            await broker.publish("edgegw/1/site/request/big", too_long, "-q", "1")
+            await broker.publish("edgegw/1/site/request/small", "{}")
+            await until(lambda: ear.messages)
+            assert [one.topic for one in ear.messages] == ["edgegw/1/site/request/small"]
+            assert (gateway.unread, gateway.connects) == (1, 1)
+            assert "Received PUBACK from edgegw-site" in broker.said
+
+
+# --- a broker that lies ---------------------------------------------------------------------------
+
+
+async def test_of_an_endless_packet_only_the_head_is_in_memory():
+    long = 5_000_000
+    async with Liar() as liar, connection(settings(liar), patience=HASTY) as (gateway, ear):
+        await until(lambda: gateway.up)
+        endless = published(REQUEST, bytes(long), qos=1, number=7)
+        liar.say(endless[:1_000_000])
+        under_way = gateway._session._client._in_packet
+        await until(lambda: 0 < under_way["to_process"] < long - 900_000)
+        assert len(under_way["packet"]) <= PACKET_MAX + READ_BYTES
+        liar.say(endless[1_000_000:] + published(REQUEST))
+        await until(lambda: ear.messages)
+        assert (PUBACK, b"\0\7") in liar.heard
+        assert (gateway.unread, ear.told) == (1, ["up"])
+
+
+async def test_a_message_with_thousands_of_properties_is_acknowledged_and_not_read(
+    caplog: pytest.LogCaptureFixture,
+):
+    """paho takes time in the square of their number, and a retained one comes at each start."""
+    empty_user_property = b"\x26\0\0\0\0"
+    async with Liar() as liar, connection(settings(liar), patience=HASTY) as (gateway, ear):
+        await until(lambda: gateway.up)
+        liar.say(published(REQUEST, qos=0, properties=empty_user_property * 14_000))
+        liar.say(published(REQUEST, qos=1, number=8, properties=empty_user_property * 410))
+        liar.say(published(REQUEST, b"few", qos=1, number=9, properties=empty_user_property * 400))
+        await until(lambda: (PUBACK, b"\0\x09") in liar.heard)
+        assert [one.payload for one in ear.messages] == [b"few"]
+        assert (PUBACK, b"\0\x08") in liar.heard
+        assert gateway.unread == 2
+    assert sum("is not read" in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (packet(SUBACK, b"\0\1" + b"\0" * 4100), "a packet of 4102 bytes that is no message"),
+        (published(REQUEST, qos=2), "a message with QoS 2, for which nobody asked"),
+        (packet(PUBLISH, b"\0\1xxx"), "what is not MQTT"),
+    ],
+)
+async def test_a_broker_that_breaks_the_rules_is_left(sent: bytes, words: str):
+    async with Liar() as liar, connection(settings(liar), patience=HASTY) as (gateway, ear):
+        await until(lambda: gateway.up)
+        liar.say(sent)
+        await until(lambda: len(ear.told) > 1)
+        assert ear.told[1].startswith(f"down: the broker sent {words}")
+        assert not ear.messages
+        await until(lambda: gateway.connects == 2)
+
+
+def test_a_broker_that_breaks_the_rules_again_and_again_is_dialled_less_and_less_often():
+    redial = Redial()
+    waits = []
+    for _ in range(8):
+        redial.connected()
+        waits.append(redial.ended("breach", lasted_s=1.0, rand=1.0))
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+    assert not redial.refused
+    assert redial.ended("breach", lasted_s=PEACE_S, rand=1.0) == 1.0
+
+
+@pytest.mark.parametrize("sent", [published(REQUEST, qos=2), b"\xe0\0", packet(PUBLISH, b"\0\1xxx"), None])
+async def test_what_a_connection_held_is_free_when_it_is_over(sent: bytes | None):
+    """Without waiting for somebody who looks for cycles."""
+    gc.disable()
+    try:
+        async with Liar() as liar, connection(settings(liar), patience=HASTY) as (gateway, _):
+            await until(lambda: gateway.up)
+            client = weakref.ref(gateway._session._client)
+            liar.reset() if sent is None else liar.say(sent)
             await until(lambda: gateway.connects == 2)
+            assert client() is None
+    finally:
+        gc.enable()
+
+
+# --- a flood --------------------------------------------------------------------------------------
+
+
+class Attentive(Ear):
+    """Remembers in which round of the loop each message came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.round = 0
+        self.rounds: list[int] = []
+
+    def beat(self) -> None:
+        self.round += 1
+        asyncio.get_running_loop().call_soon(self.beat)
+
+    def on_message(self, incoming: Incoming) -> None:
+        super().on_message(incoming)
+        self.rounds.append(self.round)
+
+
+@pytest.fixture
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One packet each."""
+    monkeypatch.setattr(turns, "TURN_S", 0.0)
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_between_the_turns_of_a_flood_others_have_the_loop():
+    """Also while much is unacknowledged: then paho would like to read much at a time."""
+    ear = Attentive()
+    async with Liar() as liar, connection(settings(liar), patience=HASTY, ear=ear) as (gateway, _):
+        await until(lambda: gateway.up)
+        for number in range(UNACKED_MAX):
+            assert gateway.publish(message(f"edgegw/1/site/{number}", qos=1), b"{}")
+        ear.beat()
+        liar.say(published(REQUEST) * 50)
+        await until(lambda: len(ear.messages) == 50)
+        assert all(later > sooner + 1 for sooner, later in itertools.pairwise(ear.rounds))
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_acknowledgements_that_wait_behind_a_flood_are_waited_for():
+    async with Liar() as liar, connection(settings(liar), patience=QUICK) as (gateway, ear):
+        await until(lambda: gateway.up)
+        assert gateway.publish(message("edgegw/1/site/x", qos=1), b"{}")
+        await until(lambda: any(kind == PUBLISH for kind, _ in liar.heard))
+        liar.say(published(REQUEST) * 70 + packet(PUBACK, b"\0\1"))
+        await until(lambda: gateway.published == 1)
+        assert (len(ear.messages), ear.told) == (70, ["up"])
+
+
+async def test_a_mistake_of_who_listens_stops_no_reading():
+    class Confused(Ear):
+        def on_message(self, incoming: Incoming) -> None:
+            super().on_message(incoming)
+            raise LookupError
+
+    mistakes: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: mistakes.append(context["exception"]))
+    async with Liar() as liar, connection(settings(liar), patience=HASTY, ear=Confused()) as (gateway, ear):
+        await until(lambda: gateway.up)
+        liar.say(published(REQUEST) * 5)
+        await until(lambda: len(ear.messages) == 5)
+        assert ear.told == ["up"]
+    assert len(mistakes) == 5
 
 
 # --- the end of it --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from edgegw.mqtt.message import Incoming, Message
 from edgegw.mqtt.outbox import REMOVED_KEPT_S, REMOVED_MAX, Outbox, removal
-from edgegw.mqtt.sweep import LONGEST_S, QUIET_S, Sweep
+from edgegw.mqtt.sweep import LONGEST_S, QUIET_S, TOPIC_BYTES_MAX, Sweep
 from edgegw.mqtt.topics import Tree
 
 
@@ -265,6 +265,16 @@ def test_a_sweep_finds_what_the_broker_kept_of_our_states_and_nothing_else():
     assert sweep.heard(incoming("edgegw/1/site/info", payload=b""), 1.0)
     assert sweep.heard(incoming("homeassistant/device/zigbee/config"), 1.0)  # asked for, not ours
     assert sweep.topics == set(ours)
+
+
+@pytest.mark.parametrize(
+    "name", ["+", "#", "a#", "a\0", "x" * TOPIC_BYTES_MAX, "\u00e9" * (TOPIC_BYTES_MAX // 2)]
+)
+def test_what_nobody_can_publish_to_is_nothing_that_a_broker_keeps(name: str):
+    """A broker that says so would have a removal stand first in the outbox for ever."""
+    sweep = begun()
+    assert sweep.heard(incoming(f"edgegw/1/site/charger/{name}"), 1.0)
+    assert sweep.topics == set()
 
 
 def test_a_sweep_never_subscribes_to_commands():

@@ -15,6 +15,7 @@ import pytest
 
 from edgegw.core.events import Instant
 from edgegw.mqtt import payloads, sweep
+from edgegw.mqtt import publisher as publisher_module
 from edgegw.mqtt.connection import Connection
 from edgegw.mqtt.event_queue import EventQueue, MemoryEvents
 from edgegw.mqtt.message import Incoming, Message
@@ -201,6 +202,17 @@ async def test_what_an_earlier_run_left_is_removed_and_nobody_elses_is_touched(t
                 assert [(one.topic, one.retain) for one in came] == [(request, True)]  # once, not twice
 
 
+async def test_a_status_that_somebody_forged_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(publisher_module, "ONLINE_AGAIN_S", 0.3)
+    async with Mosquitto(tmp_path) as broker, publishing(broker, Site()) as publisher:
+        await settled(publisher)
+        async with broker.subscribed(f"{ROOT}/status") as building:
+            await broker.publish(f"{ROOT}/status", "offline", "-r")
+            await building.until(f"{ROOT}/status", b"offline")
+            said = len(building.seen)
+            await until(lambda: [one.payload for one in building.seen[said:]] == [b"online"])
+
+
 async def test_a_state_that_cannot_be_made_ends_nothing_and_removes_nothing(tmp_path: Path):
     site = Site()
     async with Mosquitto(tmp_path) as broker:
@@ -264,14 +276,16 @@ async def test_who_gives_an_answer_does_not_hear_of_a_bug(tmp_path: Path):
             await building.until(answer.topic)
 
 
-async def test_a_message_that_cannot_be_sent_does_not_stand_in_the_way(tmp_path: Path):
+@pytest.mark.parametrize("name", ["+", "a\0b", "\ud800", "x" * 65_536])
+async def test_a_message_that_cannot_be_sent_does_not_stand_in_the_way(tmp_path: Path, name: str):
     site = Site()
-    site.say("alarm/+", "{}", qos=1)
+    site.say(f"alarm/{name}", "{}", qos=1)
     async with Mosquitto(tmp_path) as broker, publishing(broker, site) as publisher:
         await settled(publisher)
         assert publisher.health().rejected == 1
-        assert "alarm/+ cannot be published" in publisher.health().complaint
-        site.gone("alarm/+")
+        assert " cannot be published: " in publisher.health().complaint
+        assert publisher.health().connects == 1
+        site.gone(f"alarm/{name}")
         await holds(broker, site)
 
 
