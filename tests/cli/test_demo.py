@@ -120,7 +120,7 @@ def _fits_its_schemas(published: list[Received]) -> None:
         "balancer",
         "charger",
     } <= seen.keys()
-    assert {"connector", "session", "event", "alarm", "response", "availability", "status"} <= seen.keys()
+    assert {"connector", "session", "event", "response", "availability", "status"} <= seen.keys()
 
 
 async def test_two_demos_at_once_end_with_ledgers_that_agree(start: Start, folder: Path):
