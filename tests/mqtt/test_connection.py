@@ -163,7 +163,7 @@ async def test_of_an_endless_packet_only_the_head_is_in_memory():
         assert len(under_way["packet"]) <= PACKET_MAX + READ_BYTES
         liar.say(endless[1_000_000:] + published(REQUEST))
         await until(lambda: ear.messages)
-        assert (PUBACK, b"\0\7") in liar.heard
+        await until(lambda: (PUBACK, b"\0\7") in liar.heard)
         assert (gateway.unread, ear.told) == (1, ["up"])
 
 
