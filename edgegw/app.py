@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from edgegw import __version__, app_power, app_settings, logs
+from edgegw.catalogue.load import load_catalogue
+from edgegw.catalogue.model import Catalogue
 from edgegw.config import SiteConfig
 from edgegw.config_mqtt import Mqtt
 from edgegw.core.effects import Noticed
@@ -85,6 +87,7 @@ class App:
         self._audit = AuditTrail(None)
         self._lag = LoopLag()
         self._alarms: AlarmWatch
+        self._catalogue: Catalogue
         self._building: Building | None = None
 
     async def start(self) -> None:
@@ -145,8 +148,10 @@ class App:
         from edgegw import app_alarms
 
         self._lag.start()
+        self._catalogue = load_catalogue(self.config.chargers.catalogue_directory)
         self._alarms = app_alarms.watch_from(
             self.config,
+            self._catalogue,
             self.gateway,
             self.journal,
             recovery,
@@ -246,7 +251,7 @@ class App:
             site_id=site.id,
             site_name=site.name,
             started_at=self.started_at,
-            catalogue_folder=self.config.chargers.catalogue_directory,
+            catalogue=self._catalogue,
             files=self._files,
             alarms=self._alarms,
             audit=self._audit,

@@ -9,7 +9,7 @@ from edgegw.alarms.disk import DiskEyes
 from edgegw.alarms.power import lapsed
 from edgegw.alarms.watch import AlarmWatch
 from edgegw.catalogue.alarms import load_alarms
-from edgegw.catalogue.load import load_catalogue
+from edgegw.catalogue.model import Catalogue
 from edgegw.config import SiteConfig
 from edgegw.control.file_house import FileRooms
 from edgegw.core.records import Recovery
@@ -21,6 +21,7 @@ from edgegw.store.telemetry import Telemetry
 
 def watch_from(
     config: SiteConfig,
+    catalogue: Catalogue,
     gateway: Gateway,
     journal: Journal,
     recovery: Recovery,
@@ -35,7 +36,7 @@ def watch_from(
         gateway,
         journal,
         load_alarms(own),
-        catalogue=load_catalogue(own),
+        catalogue=catalogue,
         documents=recovery.documents,
         certificates=certificates(config),
     )

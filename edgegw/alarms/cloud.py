@@ -28,9 +28,10 @@ class CloudEyes:
 
     def look(self, now: Instant) -> Iterator[Condition]:
         sessions = self._gateway.sessions.values()
-        away = self._gateway.cloud.exists and is_away(self._gateway)
+        away = self._gateway.cloud.exists and self._gateway.cloud_is_away
         if away:
-            yield Condition(code="cloud_away", text=f"the cloud is not reached{_why(self._gateway)}")
+            error = self._gateway.cloud_trouble
+            yield Condition(code="cloud_away", text="the cloud is not reached" + (error and f": {error}"))
         yield from parked(sessions)
         yield from old(sessions, now)
         yield from self._growing(sum(len(s.charger.state.outbox) for s in sessions), now, away=away)
@@ -45,20 +46,6 @@ class CloudEyes:
         if len(self._lengths) == SAMPLES and length - self._lengths[0] >= GROWTH_MIN:
             text = f"the queue is at least {GROWTH_MIN} messages longer than {SAMPLES} minutes ago"
             yield Condition(code="queue_growing", text=text)
-
-
-def is_away(gateway: Gateway) -> bool:
-    """No charger that is here has a connection; with none here, the last dial failed."""
-    connected = [session for session in gateway.sessions.values() if session.charger_leg is not None]
-    if connected:
-        return all(session.cloud_leg is None for session in connected)
-    return gateway.cloud.failed_at > gateway.cloud.reached_at
-
-
-def _why(gateway: Gateway) -> str:
-    errors = (s.cloud_error for s in gateway.sessions.values() if s.charger_leg is not None and s.cloud_error)
-    error = gateway.cloud.error or next(errors, "")
-    return f": {error}" if error else ""
 
 
 def parked(sessions: Iterable[Session]) -> Iterator[Condition]:

@@ -34,6 +34,7 @@ from edgegw.core.records import Document, SaveDocument
 from edgegw.runtime import clock
 from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.tasks import Tasks
+from edgegw.runtime.watchers import Watchers
 from edgegw.store.journal import Journal
 
 log = logging.getLogger("edgegw.alarms")
@@ -43,8 +44,6 @@ LOOK_EVERY_S = 1.0
 WRITE_EVERY_S = 5.0  # something that flaps all night costs 12 small writes a minute
 BUGS_LOGGED_EVERY = 3600
 _ERRORS = frozenset({"error", "critical"})
-
-Listener = Callable[[AlarmChange], None]
 
 
 def _level(change: AlarmChange) -> int:
@@ -74,9 +73,9 @@ class AlarmWatch:
     ) -> None:
         """`documents` are those of `Recovery`; `certificates` by what they are for ("chargers", ...)."""
         self.rules = rules
-        self.listeners: list[Listener] = []
+        self.listeners: Watchers[AlarmChange] = Watchers()
         self.moments = Moments()
-        self.bugs = 0
+        self._bugs = 0
         self._gateway = gateway
         self.tasks = Tasks()  # of sources too: they end with the watch
         self._book = AlarmBook(rules)
@@ -131,6 +130,11 @@ class AlarmWatch:
         """The worst first. An alarm that has not changed is the same object."""
         return self._book.alarms
 
+    @property
+    def bugs(self) -> int:
+        """Of sources, of looks and of those who listen."""
+        return self._bugs + self.listeners.bugs
+
     def acknowledge(self, alarm_id: str, by: str) -> Alarm:
         """KeyError: there is no such alarm."""
         now = clock.now()
@@ -168,16 +172,11 @@ class AlarmWatch:
         for change in changes:
             alarm = change.alarm
             log.log(_level(change), "alarm %s: %s: %s", change.kind, alarm.id, alarm.text)
-            for listener in self.listeners:
-                try:
-                    listener(change)
-                except Exception:  # one that listens must not keep it from the others
-                    if self._is_news(name := _name(listener)):
-                        log.exception("bug while alarms are told (%s); the others are told", name)
+            self.listeners.tell(change)
 
     def _is_news(self, name: str) -> bool:
         """Count a bug; one that comes with every look is not logged each time."""
-        self.bugs += 1
+        self._bugs += 1
         self._failed[name] += 1
         return self._failed[name] % BUGS_LOGGED_EVERY == 1
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from edgegw.catalogue.explain import explain
 from edgegw.catalogue.load import load_catalogue
@@ -28,9 +27,9 @@ Told = tuple[Report, Session]
 
 
 class EventDesk:
-    def __init__(self, catalogue_folder: Path | None = None) -> None:
-        """Reads the catalogue: at start, not in the loop. Raises SiteFileFault."""
-        self.catalogue: Catalogue = load_catalogue(catalogue_folder)
+    def __init__(self, catalogue: Catalogue | None = None) -> None:
+        """None: the shipped one is read, which is for the start and not for the loop."""
+        self.catalogue = load_catalogue(None) if catalogue is None else catalogue
 
     async def newest(self, sessions: Iterable[Session], severity: Severity, limit: int) -> models.EventList:
         """At most `limit` events of at least this severity."""

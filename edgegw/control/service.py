@@ -13,11 +13,10 @@ import asyncio
 import difflib
 import logging
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 from edgegw import __version__
 from edgegw.alarms.watch import AlarmWatch
-from edgegw.catalogue.model import Severity
+from edgegw.catalogue.model import Catalogue, Severity
 from edgegw.control import models, view
 from edgegw.control.alarm_desk import AlarmDesk
 from edgegw.control.audit_desk import AuditDesk
@@ -65,7 +64,7 @@ class Service:
         site_id: str,
         site_name: str = "",
         started_at: float,
-        catalogue_folder: Path | None = None,
+        catalogue: Catalogue | None = None,
         files: FileRooms | None = None,
         alarms: AlarmWatch | None = None,
         audit: AuditBook | None = None,
@@ -74,9 +73,9 @@ class Service:
         meters: MeterSource | None = None,
         door_is_open: Callable[[], bool] | None = None,
     ) -> None:
-        """`started_at` is the wall clock in seconds since 1970. Raises SiteFileFault (the catalogue).
+        """`started_at` is the wall clock in seconds since 1970. `catalogue` None: the shipped one.
 
-        What is None is not there: no book of orders, no metrics of the loop, of the broker, of polls.
+        What else is None is not there: no book of orders, no metrics of the loop, of the broker, of polls.
         """
         self._gateway = gateway
         self._journal = journal
@@ -84,7 +83,7 @@ class Service:
         self._site_name = site_name
         self._started_at = started_at
         self.power = PowerDesk(gateway)
-        self._events = EventDesk(catalogue_folder)
+        self._events = EventDesk(catalogue)
         self._streams = FileStreams()
         self.firmware = FirmwareDesk(gateway, files, self._streams)
         self.diagnostics = DiagnosticsDesk(gateway, files, self._streams)

@@ -203,14 +203,11 @@ def cloud_health(gateway: Gateway, now: Instant, started_at: float) -> models.Cl
         return models.CloudHealth(mode="standalone", since=utc(started_at), connected_legs=0, error="")
     connected = [s for s in gateway.sessions.values() if s.charger_leg is not None]
     legs = [s for s in connected if s.cloud_leg is not None]
-    failed_last = gateway.cloud.failed_at > gateway.cloud.reached_at
-    away = not legs and (bool(connected) or failed_last)
-    error = gateway.cloud.error or next((s.cloud_error for s in connected if s.cloud_error), "")
     return models.CloudHealth(
-        mode="away" if away else "serving",
+        mode="away" if gateway.cloud_is_away else "serving",
         since=utc(_mode_since(gateway, legs or connected, now, started_at)),
         connected_legs=len(legs),
-        error=error,
+        error=gateway.cloud_trouble,
     )
 
 

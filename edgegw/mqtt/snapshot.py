@@ -44,14 +44,15 @@ class Snapshots:
 
     def view(self, now: Instant) -> View:
         gateway, load = self._gateway, self._gateway.load
+        named = gateway.named
         alarms = self._alarms.alarms()
         active = sum(alarm.state == "active" for alarm in alarms.values())
-        chargers = self._charger_facts(now)
+        chargers = self._charger_facts(named, now)
         circuits = snapshot_power.circuits(load)
         meters = snapshot_power.meters(load, now)
         return View(
             at=now.wall,
-            info=self._info.info(chargers, meters, circuits, self._named()),
+            info=self._info.info(chargers, meters, circuits, named),
             health=self._health.health(now, active),
             cloud=snapshot_box.cloud_state(gateway, now, self._site.started_at),
             site=self._site_state(chargers, alarms, active, now),
@@ -60,17 +61,17 @@ class Snapshots:
             circuits=circuits,
             limits=snapshot_power.limits(load, now),
             chargers=chargers,
-            named=self._named(),
+            named=named,
             alarms=alarms,
         )
 
     # --- chargers --------------------------------------------------------------------------------
 
-    def _charger_facts(self, now: Instant) -> dict[str, ChargerFacts]:
+    def _charger_facts(self, named: frozenset[str], now: Instant) -> dict[str, ChargerFacts]:
         gateway = self._gateway
         self._firmware.look()
         url, sessions = gateway.settings.cloud_url, gateway.sessions
-        identities = self._identities()
+        identities = self._identities(named)
         self._forget(self._chargers.keys() - identities.keys())
         found: dict[str, ChargerFacts] = {}
         for identity in identities:
@@ -82,17 +83,12 @@ class Snapshots:
             found[identity] = maker.facts(session, self._firmware.state(state, identity), url, now)
         return found
 
-    def _identities(self) -> dict[str, None]:
+    def _identities(self, named: frozenset[str]) -> dict[str, None]:
         """Sorted, without the surplus and without those that are gone for good."""
-        named, gateway = self._named(), self._gateway
+        gateway = self._gateway
         others = (identity for identity in gateway.sessions.keys() - named if gateway.expects(identity))
         found = [*sorted(named), *sorted(others)][:CHARGERS_MAX]
         return dict.fromkeys(sorted(found))
-
-    def _named(self) -> frozenset[str]:
-        """Those that the site file names."""
-        gateway, load = self._gateway, self._gateway.load
-        return gateway.settings.known | (load.control.plan.wirings.keys() if load is not None else set())
 
     def _forget(self, gone: set[str]) -> None:
         if gone:

@@ -87,9 +87,7 @@ class Verbs:
         }
 
     def find(self, name: str) -> str | None:
-        load = self._gateway.load
-        wired = load.control.plan.wirings.keys() if load is not None else frozenset[str]()
-        return self._names.find(name, self._gateway.settings.known | wired, self._gateway.sessions.keys())
+        return self._names.find(name, self._gateway.named, self._gateway.sessions.keys())
 
     async def run(self, verb: Verb, request: Request, chargers: tuple[str, ...]) -> Data:
         return await self._ways[verb](request, chargers)

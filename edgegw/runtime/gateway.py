@@ -116,12 +116,36 @@ class Gateway(SessionOwner):
             known = self.sessions[identity] = Session(Charger(identity, self.site), self)
         return known
 
+    @property
+    def named(self) -> frozenset[str]:
+        """Chargers that the site file names."""
+        wired = self.load.control.plan.wirings.keys() if self.load is not None else ()
+        return self.settings.known.union(wired)
+
     def expects(self, identity: str) -> bool:
         """Who is here or is named by the site file; all, when that names none. Others were taken away."""
         session, known = self.sessions.get(identity), self.settings.known
         if not known or identity in known or (session is not None and session.charger_leg is not None):
             return True
-        return self.load is not None and identity in self.load.control.plan.wirings
+        return (
+            self.load is not None and identity in self.load.control.plan.wirings
+        )  # not `named`: asked of each
+
+    @property
+    def cloud_is_away(self) -> bool:
+        """No charger that is here has a connection; with none here, the last dial failed."""
+        connected = [session for session in self.sessions.values() if session.charger_leg is not None]
+        if connected:
+            return all(session.cloud_leg is None for session in connected)
+        return self.cloud.failed_at > self.cloud.reached_at
+
+    @property
+    def cloud_trouble(self) -> str:
+        """Why the last connection failed or ended; "" while all is well."""
+        errors = (
+            s.cloud_error for s in self.sessions.values() if s.charger_leg is not None and s.cloud_error
+        )
+        return self.cloud.error or next(errors, "")
 
     # --- at the door -----------------------------------------------------------------------------
 

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
+from edgegw.runtime.loop_guard import LoopGuard
+
 Fact = TypeVar("Fact")
 
 log = logging.getLogger(__name__)
-
-BUGS_LOGGED_EVERY = 1000  # the first of a kind is news; a thousand tracebacks are none
 
 
 class Watchers(list[Callable[[Fact], object]]):
@@ -18,13 +18,13 @@ class Watchers(list[Callable[[Fact], object]]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bugs = 0
+        self._guard = LoopGuard(log, "telling who watches")  # the edge between deciding and watching
+
+    @property
+    def bugs(self) -> int:
+        return self._guard.bugs
 
     def tell(self, fact: Fact) -> None:
         for watcher in self:
-            try:
+            with self._guard:
                 watcher(fact)
-            except Exception:  # the edge between those who decide and those who watch
-                self.bugs += 1
-                if self.bugs % BUGS_LOGGED_EVERY == 1:
-                    log.exception("bug in a watcher (%d so far); what it watches goes on", self.bugs)

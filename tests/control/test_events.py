@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgegw.catalogue.load import load_catalogue
 from edgegw.config_text import SiteFileFault
 from edgegw.control.client import ControlClient, Refused
 from edgegw.control.service import Service
@@ -165,7 +166,9 @@ async def test_the_operators_own_words(house: House, tmp_path: Path):
         'kind = "error"\n[[entry]]\n'
         'code = "GroundFailure"\ntext = "Call Jo."\nseverity = "info"\ndo = "Call."\n'
     )
-    service = Service(house.gateway, house.journal, site_id="second", started_at=1.8e9, catalogue_folder=own)
+    service = Service(
+        house.gateway, house.journal, site_id="second", started_at=1.8e9, catalogue=load_catalogue(own)
+    )
     await fails(await alone(house))
     found = await service.events(None, "info", 10)
     assert [event.text for event in found.events] == ["Call Jo."]
@@ -173,4 +176,4 @@ async def test_the_operators_own_words(house: House, tmp_path: Path):
     await service.finish()
     (own / "mine.toml").write_text("kind = 3\n")
     with pytest.raises(SiteFileFault, match=r"mine\.toml:1"):
-        Service(house.gateway, house.journal, site_id="x", started_at=1.8e9, catalogue_folder=own)
+        load_catalogue(own)

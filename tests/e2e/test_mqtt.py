@@ -199,7 +199,9 @@ async def test_the_broker_comes_back_empty_and_everything_is_there_again(
 ) -> None:
     async with watched(broker) as seen:
         await seen.listener.until(TREE.topic("availability", charger="cp03"), b"online")
-        await asyncio.sleep(1.5)  # a round more
+        async for one in seen.listener:
+            if one.topic == TREE.root + CP02 and json.loads(one.payload)["status"] == "Available":
+                break
     before = await broker.retained()
     await broker.kill()
     assert (await site.asks("CP02", "ChangeAvailability", INOPERATIVE))["status"] == "Accepted"

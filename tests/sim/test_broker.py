@@ -13,8 +13,6 @@ from edgegw.sim import broker
 from edgegw.sim.broker import Broker, BrokerFault
 from edgegw.sim.demo_mqtt import BuildingFault, BuildingSystem, topic_root
 
-pytestmark = pytest.mark.skipif(broker.program() is None, reason="mosquitto is not installed")
-
 STARTS_ONE_AND_WAITS = """
 import asyncio, sys
 from pathlib import Path
