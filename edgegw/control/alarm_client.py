@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-import httpx
-from pydantic import BaseModel
-
 from edgegw.control import alarm_models as models
+from edgegw.control.talks import Talks
 
-T = TypeVar("T", bound=BaseModel)
 
-
-class AlarmClient:
+class AlarmClient(Talks):
     """Mixed into `ControlClient`, which does the talking."""
 
     def alarms(self, *, state: str | None = None, severity: str | None = None) -> models.AlarmList:
@@ -28,14 +22,3 @@ class AlarmClient:
         """One alarm; None for all that nobody has seen."""
         body = {"id": alarm_id, "all": alarm_id is None, "by": by}
         return self._read(models.Acknowledged, self._ask("POST", "/v1/alarms/acknowledge", json=body))
-
-    # --- what `ControlClient` does ---------------------------------------------------------------
-
-    def _get(self, model: type[T], path: str, query: dict[str, Any] | None = None) -> T:
-        raise NotImplementedError
-
-    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
-        raise NotImplementedError
-
-    def _read(self, model: type[T], answer: httpx.Response) -> T:
-        raise NotImplementedError

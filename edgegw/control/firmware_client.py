@@ -7,21 +7,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
 from urllib.parse import quote
 
-import httpx
-from pydantic import BaseModel
-
 from edgegw.control import firmware_models as models
+from edgegw.control.talks import Talks
 from edgegw.errors import EdgegwError
 
 BLOCK_BYTES = 256 * 1024
 STORE_TIMEOUT_S = 600.0  # the box hashes and syncs a file before it answers
 
-T = TypeVar("T", bound=BaseModel)
 Moved = Callable[[int], None]  # told how many bytes have moved, each time some have
 
 
@@ -33,7 +28,7 @@ def _nothing(moved_bytes: int) -> None:
     return
 
 
-class FirmwareClient:
+class FirmwareClient(Talks):
     """Mixed into `ControlClient`, which does the talking."""
 
     # --- firmware -------------------------------------------------------------------------------
@@ -132,20 +127,6 @@ class FirmwareClient:
     def remove_upload(self, order: str, *, force: bool = False) -> models.UploadRemoved:
         answer = self._ask("DELETE", f"/v1/diagnostics/{_segment(order)}", params={"force": force})
         return self._read(models.UploadRemoved, answer)
-
-    # --- what `ControlClient` does ---------------------------------------------------------------
-
-    def _get(self, model: type[T], path: str, query: dict[str, Any] | None = None) -> T:
-        raise NotImplementedError
-
-    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
-        raise NotImplementedError
-
-    def _read(self, model: type[T], answer: httpx.Response) -> T:
-        raise NotImplementedError
-
-    def _streaming(self, path: str) -> AbstractContextManager[httpx.Response]:
-        raise NotImplementedError
 
 
 def _blocks(source: Path, hashed: Callable[[bytes], None], moved: Moved) -> Iterator[bytes]:
