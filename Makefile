@@ -63,7 +63,7 @@ schemas: setup ## docs/mqtt: the AsyncAPI document and the JSON schemas of the t
 	@.venv/bin/python -m edgegw.mqtt.asyncapi docs/mqtt
 
 UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
-	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra web pyproject.toml
 
 lock: setup ## newest allowed versions into requirements.lock and requirements-dev.lock
 	@.venv/bin/python -m venv .venv-lock
