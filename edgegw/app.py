@@ -1,24 +1,20 @@
 """The composition root: the one room that knows all rooms. It starts them in order and stops them in reverse.
 
 Order: store (nothing is promised before it is there), decisions from what it holds, the way to the cloud,
-the chargers' door, the local API. "Ready" is printed when the door and the API are open.
+the chargers' door, the local API.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import signal
 import ssl
 import time
 import uuid
-from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import uvloop
-
-from edgegw import __version__, app_power, app_settings, logs
+from edgegw import app_power, app_settings, logs
 from edgegw.catalogue.load import load_catalogue
 from edgegw.catalogue.model import Catalogue
 from edgegw.config import SiteConfig
@@ -35,17 +31,19 @@ from edgegw.links.cloud_client import CloudClient, CloudSettings
 from edgegw.links.credentials import Verifier
 from edgegw.links.keepalive import KeepAlive
 from edgegw.links.rate import DialGate, LoginLimiter
-from edgegw.links.sockets import join_host_port
 from edgegw.links.websocket import LegSettings
+from edgegw.runtime import clock
 from edgegw.runtime.audit import AuditTrail
 from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.loop_lag import LoopLag
+from edgegw.runtime.wiring_book import WiringBook
 from edgegw.store.journal import Journal
 from edgegw.store.session import StoreAlarm
 from edgegw.store.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from edgegw.alarms.watch import AlarmWatch
+    from edgegw.app_flight import Flight
     from edgegw.control.file_house import FileRooms
     from edgegw.control.server import ControlServer
     from edgegw.files.house import FileHouse
@@ -55,16 +53,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edgegw")
 
-COLLECT_AFTER = (50_000, 20, 50)  # new objects; collections of the generation before
 EVENTS_KEPT_MIN = 100  # without [mqtt] nobody takes them
-EXIT_STORE_BROKEN = 75  # EX_TEMPFAIL: the service manager should start us again
 
 
 class App:
     """One running gateway."""
 
-    def __init__(self, config: SiteConfig) -> None:
+    def __init__(self, config: SiteConfig, site_file: Path | None = None) -> None:
+        """`site_file`: where `config` comes from, for backups."""
         self.config = config
+        self._site_file = site_file
+        self.wiring = WiringBook(config, app_power.plan_from)
         self.started_at = time.time()
         self.stop_wanted = asyncio.Event()
         self.store_is_broken = False
@@ -84,14 +83,17 @@ class App:
         self._station: StationRunner | None = None
         self._recovery = Recovery()
         self._telemetry: Telemetry | None = None
+        self._flight: Flight | None = None
         self._audit = AuditTrail(None)
         self._lag = LoopLag()
+        self._log_ring = logs.LogRing()
         self._alarms: AlarmWatch
         self._catalogue: Catalogue
         self._building: Building | None = None
 
     async def start(self) -> None:
         config = self.config
+        self._log_ring.install()
         self.journal = await Journal.open(
             config.store.directory,
             retention_s=config.store.retention_s,
@@ -120,8 +122,12 @@ class App:
         for alarm in self._early_alarms:
             self._store_alarm(alarm)
         await self._open_telemetry()
+        await self._open_flight()
         recovery = self._recovery = await self.journal.recover()
+        self._wire(recovery)
         self.gateway.recover(recovery)
+        if self._flight is not None:
+            self._flight.start(self.gateway)
         await self._open_files(recovery, turns)
         self._balance(recovery)
         self._watch_alarms(recovery)
@@ -143,6 +149,13 @@ class App:
         except StoreFault as fault:
             self.gateway.note(Noticed("telemetry_unusable", f"{fault}; orders and events are not kept"))
         self._audit.book = self._telemetry
+
+    async def _open_flight(self) -> None:
+        """Before the first session: it tells the recorder from its beginning."""
+        from edgegw import app_flight
+
+        if self._telemetry is not None:
+            self._flight = await app_flight.Flight.open(self.config, self.gateway, self._telemetry)
 
     def _watch_alarms(self, recovery: Recovery) -> None:
         from edgegw import app_alarms
@@ -197,13 +210,26 @@ class App:
     def file_doors(self) -> tuple[str, ...]:
         return self._house.doors.all if self._house is not None else ()
 
+    def _wire(self, recovery: Recovery) -> None:
+        """What was commissioned counts like the site file's own, before a charger is made of the store."""
+        gone, notices = self.wiring.recover(recovery.documents)
+        self.gateway.site.power = app_power.policy_from(self.wiring.config)
+        if gone:
+            self.gateway.commit_site(list(gone))
+        for notice in notices:
+            self.gateway.note(notice)
+
     def _balance(self, recovery: Recovery) -> None:
-        """Meters and the loop that steers; before the door opens, so that nobody charges unwatched."""
-        if not self.config.connector:
+        """Meters and the loop that steers; before the door opens, so that nobody charges unwatched.
+
+        Also without a connector: the first one may be commissioned at any time.
+        """
+        config = self.wiring.config
+        if not config.circuit:
             return
-        control = LoadControl(
-            app_power.plan_from(self.config), app_power.limits_from(self.config, recovery.documents)
-        )
+        control = LoadControl(app_power.plan_from(config), app_power.limits_from(config, recovery.documents))
+        for words in control.recover(recovery.documents, clock.now(), not_before=clock.NOT_BEFORE):
+            log.warning("%s", words)
         load = self.gateway.balance(control, tuple(meter.name for meter in self.config.meter))
         if not self.config.meter:
             return
@@ -256,14 +282,18 @@ class App:
             alarms=self._alarms,
             audit=self._audit,
             lag=self._lag,
+            wiring=self.wiring,
             meters=lambda: (poller.status for poller in self._pollers),
+            flight=self._flight.reader if self._flight is not None else None,
             door_is_open=lambda: self._server is not None and not self.gateway.stopping,
+            log_ring=self._log_ring,
         )
         if self._telemetry is not None:
             telemetry = self._telemetry
             service.metrics.sources.audit_dropped = lambda: telemetry.audit_dropped
+        service.backups.site_file = self._site_file
         self._control = ControlServer(service, self._audit)
-        await self._control.start(control.socket, control.listen, control.token_file)
+        await self._control.start(control.socket, control.listen, control.token_file, control.read_token_file)
 
     def start_building(self) -> None:
         """MQTT, when the site file has it: last of all, nobody who charges waits for a broker."""
@@ -337,55 +367,12 @@ class App:
             await self.gateway.stop()
         if self._client is not None:
             self._client.close()
+        if self._flight is not None:
+            await self._flight.stop()
         if self._telemetry is not None:
             await self._telemetry.close()
         if hasattr(self, "journal"):
             await self.journal.close()
         self._verifier.close()
         self._wheel.close()
-
-
-def ready_line(app: App) -> str:
-    scheme = "wss" if app.config.chargers.tls_certificate else "ws"
-    doors = " ".join(
-        f"{scheme}://{join_host_port(host, port)}{app.config.chargers.path}" for host, port in app.addresses
-    )
-    cloud = app.config.cloud.url if app.config.cloud is not None else "none (standalone)"
-    files = f" files {' '.join(app.file_doors)}" if app.file_doors else ""
-    socket = app.config.control.socket
-    return f"edgegw {__version__} ready: chargers {doors} cloud {cloud}{files} control {socket}"
-
-
-async def _serve(config: SiteConfig, ready: Callable[[str], None]) -> int:
-    app = App(config)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, app.stop_wanted.set)
-    try:
-        await app.start()
-        await app.start_control()
-        app.start_building()
-        ready(ready_line(app))
-        _collect_seldom()
-        await app.stop_wanted.wait()
-    finally:
-        await app.stop()
-    return EXIT_STORE_BROKEN if app.store_is_broken else 0
-
-
-def _collect_seldom() -> None:
-    """Messages are freed by counting references. What was imported and recovered stays for good: a
-    collector that walks it every few hundred messages costs CPU and, with 1,000 chargers, milliseconds."""
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
-    gc.enable()
-
-
-def run(config: SiteConfig, ready: Callable[[str], None]) -> int:
-    """Run until SIGTERM or SIGINT; `ready` gets one line when the doors are open.
-
-    Returns the exit code. Raises EdgegwError or OSError when it cannot start.
-    """
-    logs.set_up(config.log.level, config.log.format)
-    gc.disable()  # until the doors are open: nothing that is made before is garbage
-    return uvloop.run(_serve(config, ready))
+        self._log_ring.remove()

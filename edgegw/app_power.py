@@ -1,7 +1,7 @@
 """From the site file to the electrical site: circuits, connectors, meters, limits by the clock.
 
-Only `app` uses this. Everything here runs once, at start; what is wrong in a data file of the operator is a
-ConfigFault that names file and key.
+Only `app` uses this. It runs at start, and when a connector is commissioned; what is wrong in a data file of
+the operator is a ConfigFault that names file and key.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger("edgegw")
 
 
 def plan_from(config: SiteConfig) -> PowerPlan:
-    """Empty without a [[connector]]: nothing is balanced then."""
+    """Without a [[circuit]] it is empty: nothing is balanced then."""
     balancing = config.balancing
     wirings: dict[str, tuple[Wiring, ...]] = {}
     for connector in config.connector:
@@ -96,7 +96,7 @@ def _wiring(connector: Connector, balancing: Balancing) -> Wiring:
 
 def policy_from(config: SiteConfig) -> PowerPolicy:
     """Raises ConfigFault for a quirk file that is wrong."""
-    if not config.connector:
+    if not config.circuit:
         return NOT_BALANCED
     balancing = config.balancing
     return PowerPolicy(

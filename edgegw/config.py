@@ -145,6 +145,7 @@ class Store(Table):
     )
     retention_s: Annotated[float, duration("1 day", "36500 days")] = 400 * DAY_S
     reserve_bytes: Annotated[int, size("1 MiB", "16 GiB")] = 16 * MIB
+    flight_quota_bytes: Annotated[int, size("0 B", "16 GiB")] = 64_000_000  # frames of the last hours; 0: off
 
 
 class Control(Table):
@@ -153,6 +154,7 @@ class Control(Table):
     socket: Annotated[Path, BeforeValidator(absolute_path), AfterValidator(socket_path)]
     listen: Annotated[Address, BeforeValidator(listen_address)] | None = None
     token_file: ReadableFile | None = None
+    read_token_file: ReadableFile | None = None  # of those who may look and order nothing
 
     @model_validator(mode="after")
     def _loopback_with_token(self) -> Control:
@@ -162,6 +164,10 @@ class Control(Table):
             )
         if self.listen is not None and self.token_file is None:
             raise about("token_file", "is required when listen is set")
+        if self.read_token_file is not None and self.token_file is None:
+            raise about("token_file", "is required when read_token_file is set: it is the operator's")
+        if self.read_token_file is not None and self.read_token_file == self.token_file:
+            raise about("read_token_file", "must not be token_file: who holds that one may order everything")
         return self
 
 
@@ -269,8 +275,10 @@ def warnings(config: SiteConfig) -> list[str]:
         found += file_warnings(config.files)
     if config.mqtt is not None:
         found += mqtt_warnings(config.mqtt)
-    if (token := config.control.token_file) is not None and token.stat().st_mode & 0o077:
-        found.append(f"[control] token_file = {token} can be read by other users: run chmod 600 {token}")
+    for key in ("token_file", "read_token_file"):
+        token: Path | None = getattr(config.control, key)
+        if token is not None and token.stat().st_mode & 0o077:
+            found.append(f"[control] {key} = {token} can be read by other users: run chmod 600 {token}")
     return found
 
 

@@ -241,6 +241,11 @@ def complaint_from(error: ErrorDetails, *, file: Path, text: str, root: type[Bas
     return Complaint(str(file), line, key_name(path), shown, words)
 
 
+def words_of(error: ErrorDetails) -> str:
+    """What is wrong, without place and value."""
+    return _words(error)
+
+
 def _value_at(value: Any, path: KeyPath) -> Any:
     """What stands at `path` in the file; an empty table where nothing does."""
     for part in path:

@@ -10,9 +10,18 @@ import json
 import logging
 import sys
 import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import nullcontext
+from itertools import count
 from typing import Literal
 
-from edgegw.redaction import plain, redact
+import msgspec
+
+from edgegw.redaction import plain, redact, without_cards
+
+LINES_KEPT = 2_000
+LINE_CHARACTERS_MAX = 1_000
 
 
 class TextFormatter(logging.Formatter):
@@ -38,6 +47,57 @@ class JsonFormatter(logging.Formatter):
 def _stamp(record: logging.LogRecord) -> str:
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
     return f"{whole}.{int(record.msecs):03d}Z"
+
+
+class KeptLine(msgspec.Struct, frozen=True, gc=False):
+    n: int  # counts the lines
+    at: float  # seconds since 1970
+    level: str
+    logger: str
+    text: str
+
+
+class LogRing(logging.Handler):
+    """The newest lines, for whoever looks at the running box: no secrets and no card ids, and no tracebacks.
+
+    `on_line` is told of each, in the thread that logged it; it must only note that there is something.
+    Whoever logs goes on, whatever is wrong with the line or with who listens.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_line: Callable[[], object] | None = None
+        self._lines: deque[KeptLine] = deque(maxlen=LINES_KEPT)
+        self._numbers = count(1)
+
+    def install(self) -> None:
+        logging.getLogger().addHandler(self)
+
+    def remove(self) -> None:
+        logging.getLogger().removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._keep(record)
+        except Exception:  # noqa: BLE001 - the edge of what only watches, as in the library's own handlers
+            self.handleError(record)
+
+    def _keep(self, record: logging.LogRecord) -> None:
+        text = plain(redact(without_cards(record.getMessage()[: 4 * LINE_CHARACTERS_MAX])))
+        if record.exc_info is not None and record.exc_info[0] is not None:
+            text += f" [{record.exc_info[0].__name__}]"
+        if len(text) > LINE_CHARACTERS_MAX:
+            text = f"{text[: LINE_CHARACTERS_MAX - 1]}…"
+        level = record.levelname.lower()
+        self._lines.append(KeptLine(next(self._numbers), record.created, level, record.name, text))
+        if self.on_line is not None:
+            self.on_line()
+
+    def after(self, n: int) -> list[KeptLine]:
+        """The kept lines with a higher number, oldest first."""
+        with self.lock or nullcontext():
+            newest = self._lines[-1].n if self._lines else 0
+            return list(self._lines)[-(newest - n) :] if newest > n else []
 
 
 def set_up(level: str, form: Literal["text", "json"]) -> None:

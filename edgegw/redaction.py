@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 HIDDEN = "***"
+TAG_SHOWN_MAX = 4  # characters of a card id, and never more than half of it
 _HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?\w+\s+)[^\s'\",;]+")
 _BASIC = re.compile(r"(?i)\b(basic\s+)[a-z0-9+/]{6,}={0,2}")
 _URL_USER = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/@?#\"']+@")
@@ -51,6 +52,12 @@ def without_cards(text: str) -> str:
         message, _, error = rest.partition(": ")
         text = f"{who}{says}{message}: {error.partition(':')[0]}"
     return _TAG_VALUE.sub(rf"\1{HIDDEN}", text)
+
+
+def mask_tag(tag: str) -> str:
+    """ "04A1B2C3D4" as "****C3D4"; less of a very short one; "" stays ""."""
+    shown = min(TAG_SHOWN_MAX, len(tag) // 2)
+    return "****" + tag[len(tag) - shown :] if tag else ""
 
 
 def is_harmless(text: str) -> bool:

@@ -56,8 +56,10 @@ class Admission:
                 self.idle_since[row] = round_.now
 
     def _end_bookings(self, round_: Round) -> None:
-        for car in [car for car in round_.on if car.offer_a == 0.0 and round_.now - car.on_at > BOOKED_S]:
-            round_.take_back(car)
+        over = [car for car in round_.on if car.offer_a == 0.0 and round_.now - car.on_at > BOOKED_S]
+        for car in over:
+            if not car.bypassing:
+                round_.take_back(car)
 
     def _waiting(self, round_: Round) -> list[Car]:
         waiting = [car for car in round_.cars if not car.on and car.wants and _may_return(round_, car)]
@@ -93,6 +95,7 @@ class Admission:
             car
             for car in round_.on
             if now - car.on_at >= settings.rotation_s
+            and not car.bypassing
             and car.pauses < settings.rotation_pauses
             and car.state is PlugState.CHARGING
             and car.offer_a <= car.least_a + settings.up_step_a
@@ -158,7 +161,7 @@ def _gives_way(round_: Round, on: Car, waiting: Car) -> bool:
     now, settings = round_.now, round_.settings
     if on.priority > waiting.priority or set(round_.rows[on.index]).isdisjoint(round_.rows[waiting.index]):
         return False
-    if waiting.dozes:
+    if waiting.dozes or on.bypassing:
         return False
     if on.dozes:
         return True

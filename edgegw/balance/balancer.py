@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from edgegw.balance.admission import Admission
 from edgegw.balance.building import Building
+from edgegw.balance.bypass import Table, settle, shortage
 from edgegw.balance.demand import Car
 from edgegw.balance.model import (
     INFINITE,
@@ -36,7 +37,7 @@ from edgegw.balance.model import (
 )
 from edgegw.balance.raising import Rebalance, raise_offers
 from edgegw.balance.reasons import Explainer
-from edgegw.balance.rows import Bounds, Round
+from edgegw.balance.rows import Bounds, Round, told_while_free_a
 from edgegw.balance.shedding import Overload, shed
 from edgegw.balance.tree import Tree
 
@@ -65,6 +66,35 @@ class Balancer:
         self._overload = Overload()
         self._rebalance = Rebalance()
         self._started_at = INFINITE
+        self._table: Table | None = None  # of the last step
+
+    def shortage(self, names: Sequence[str]) -> str | None:
+        """Why these connectors cannot be left out of balancing now, in words; "" when they can.
+
+        None: nobody knows before the first step.
+        """
+        return None if self._table is None else shortage(self._table, names)
+
+    def successor(
+        self, circuits: Iterable[Circuit], connectors: Iterable[Connector], settings: Settings | None = None
+    ) -> Balancer:
+        """The same site wired otherwise: what was learned of whatever did not change lives on in it.
+
+        A connector that is new or changed begins as after a restart: what it stands at counts, and a car that
+        charges goes on. This one must not be stepped any more. ValueError as when it is made.
+        """
+        after = Balancer(circuits, connectors, settings or self.settings)
+        for number, car in enumerate(after.cars):
+            known = self._by_id.get(car.connector.id)
+            if known is not None and known.connector == car.connector:
+                known.index = number
+                after.cars[number] = after._by_id[known.connector.id] = known
+        for number, meter in after.meters.items():
+            before = self.meters.get(self.tree.index.get(meter.circuit.name, -1))
+            if before is not None and before.circuit == meter.circuit:
+                after.meters[number] = before
+        after._started_at = self._started_at
+        return after
 
     def step(
         self, now: float, readings: Mapping[str, Reading], plugs: Sequence[Plug], limits: Sequence[Limit] = ()
@@ -79,6 +109,8 @@ class Balancer:
         limit_a, sources, for_chargers = self._limits(limits)
         self._see_meters(now, readings, limit_a)
         bounds = self._bounds(now, limit_a, sources, for_chargers)
+        self._table = Table(self.tree, self.cars, self._rows, bounds)
+        settle(now, self._table, self.settings)
         round_ = Round(now, self.tree, self.cars, self._rows, bounds, self.settings)
         self._obey_caps(round_)
         shed(round_)
@@ -204,7 +236,7 @@ class Balancer:
         grants = {}
         for car in self.cars:
             name = car.connector.id
-            amps = car.offer_a if car.present and (car.steered or car.on) else car.connector.safe_a
+            amps = car.offer_a if car.present and (car.steered or car.on) else told_while_free_a(car)
             grants[name] = Grant(connector=name, limit_a=amps, reason=explainer.reason(car))
         circuits = tuple(
             self._circuit_state(now, round_, number) for number in range(len(self.tree.circuits))

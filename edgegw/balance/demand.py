@@ -39,6 +39,8 @@ class Car:
     __slots__ = (
         "_pending_a",
         "arrived_at",
+        "bypass_ended_at",
+        "bypassing",
         "cap_a",
         "ceiling_a",
         "connector",
@@ -118,10 +120,12 @@ class Car:
         self.target_a = 0.0
         self._pending_a: tuple[float, float] | None = None  # least and most of targets that no sample showed
         self.stubborn_a = 0.0  # what it draws while it defies its limit
+        self.bypassing = False  # left out of balancing: its most is its least (`bypass`)
+        self.bypass_ended_at = -INFINITE
         self.stopped: list[float] | None = None  # what it drew, in the step in which it stopped by itself
         self.effect_until = -INFINITE
         self._forget("")
-        self._bound()
+        self.bound(self.bypassing)
 
     def _forget(self, session: str) -> None:
         self.session = session
@@ -138,20 +142,32 @@ class Car:
 
     # --- what it may have -------------------------------------------------------------------------
 
-    def _bound(self) -> None:
+    def bound(self, bypassing: bool) -> None:
         """`least_a`: the least it charges with. `most_a`: the most that charger and cloud let it be offered,
         in steps; 0 when that is below its least."""
         self.least_a = max(self.floor_a, min(self.learned_min_a, self.ceiling_a))
         most = self.ceiling_a
-        if self.plug.cap_a < most:
-            most = self.quantised(max(0.0, self.plug.cap_a))
+        cap_a = min(self.plug.cap_a, self.plug.operator_a)
+        if cap_a < most:
+            most = self.quantised(max(0.0, cap_a))
         self.most_a = most if most >= self.least_a else 0.0
+        if bypassing and self.most_a > 0.0:
+            self.least_a = self.most_a
+
+    def bypass(self, bypassing: bool, now: float) -> None:
+        """Leave it out of balancing, or end that."""
+        if self.bypassing and not bypassing:
+            self.bypass_ended_at = now
+        self.bypassing = bypassing
+        self.bound(bypassing)
+        if bypassing and not self.on and self.wants:
+            self.admit(now)
 
     @property
     def use_a(self) -> float:
         """The most it makes use of, as a legal offer."""
         most = self.most_a
-        if self.cap_a >= most:
+        if self.cap_a >= most or self.bypassing:
             return most
         step = self.connector.step_a
         return min(most, max(self.least_a, round(ceil(self.cap_a / step - 1e-9) * step, 6)))
@@ -199,7 +215,7 @@ class Car:
         if self.on and self.present:
             self._watch_idle(now)
             self._learn(now, settings)
-        self._bound()
+        self.bound(self.bypassing)
 
     def _changed(self, plug: Plug, now: float) -> None:
         present = plug.state in _PRESENT

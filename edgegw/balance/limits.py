@@ -93,6 +93,11 @@ class LimitBook:
         for schedule in self._schedules:
             self._check_schedule(schedule)
 
+    def rewired(self, tree: Tree) -> None:
+        """Other connectors hang behind the same circuits from now on."""
+        assert tree.circuits == self._tree.circuits
+        self._tree = tree
+
     def _check_schedule(self, schedule: Schedule) -> None:
         self._check_circuit(schedule.circuit)
         minutes = 0 <= schedule.from_min < _DAY_MIN and 0 <= schedule.to_min <= _DAY_MIN

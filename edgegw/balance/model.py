@@ -77,6 +77,8 @@ class Plug(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     steered: bool = True  # False: not reachable or does not obey; it counts with `reserved_a`
     reserved_a: float = 0.0
     cap_a: float = INFINITE  # the cloud's own limit for it
+    operator_a: float = INFINITE  # a person's, for a while (`connector_orders`)
+    bypassed: bool = False  # a person left it out of balancing for a while (`bypass`)
     priority: int | None = None  # overrides Connector.priority (2.x chargingPriority)
 
 
@@ -118,6 +120,7 @@ class Binding(StrEnum):
     UNBALANCE = "unbalance"
     UNSTEERED = "unsteered"  # not reachable, or does not obey
     FREE = "free"  # no car: its standing value
+    BYPASS = "bypass"  # somebody left it out of balancing for a while
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):

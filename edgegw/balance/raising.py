@@ -56,7 +56,8 @@ def _raise(round_: Round, car: Car, most: float) -> None:
 
 def _reclaim(round_: Round, hungry: list[Car]) -> None:
     """Lower those who do not use what they have, on the rows that hold the hungry ones."""
-    idle = [car for car in round_.on if car.dozes or _unused(round_, car) >= 1.0]
+    balanced = [car for car in round_.on if not car.bypassing]
+    idle = [car for car in balanced if car.dozes or _unused(round_, car) >= 1.0]
     if not idle:
         return
     tight = {

@@ -8,10 +8,12 @@ Rules of this file:
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from edgegw.balance.building import Building
 from edgegw.balance.demand import Car
 from edgegw.balance.model import PHASE_NAMES, PHASES, Binding, PlugState, Reason
-from edgegw.balance.rows import Round
+from edgegw.balance.rows import Round, told_while_free_a
 
 _EPS_A = 1e-6
 _MAXIMUM = "nothing holds it back: it may have all it can take"
@@ -30,23 +32,39 @@ class Explainer:
         if not car.steered:
             text = f"cannot be steered: {_amps(car.reserved_a)} A are kept for it"
             return Reason(binding=Binding.UNSTEERED, text=text)
+        if car.bypassing:
+            return self._left_out(car)
+        reason = self._balanced(car)
+        if not car.plug.bypassed:
+            return reason
+        why = f"its {_amps(car.most_a)} A do not fit now, so it is balanced although somebody left it out: "
+        return replace(reason, text=why + reason.text)
+
+    def _balanced(self, car: Car) -> Reason:
         if not car.present:
             return _free(car)
         if car.most_a <= 0.0:
-            text = (
-                f"its cloud allows {car.plug.cap_a:.1f} A, less than the {_amps(car.least_a)} A a car needs"
-            )
-            return Reason(binding=Binding.CLOUD, text=text)
+            return _capped(car, f", less than the {_amps(car.least_a)} A a car needs")
         if not car.on:
             return self._off(car)
         if car.offer_a < car.least_a:
             return self._row(car, Binding.WAITING, "its turn has come; others are giving way first: ")
         return self._held(car)
 
+    def _left_out(self, car: Car) -> Reason:
+        """Somebody left it out of balancing."""
+        if not car.present:
+            text = f"left out of balancing: {_amps(car.most_a)} A are kept for a car"
+        elif car.offer_a < car.most_a:
+            return self._row(car, Binding.BYPASS, "left out of balancing; others are giving way first: ")
+        else:
+            text = f"left out of balancing for a while: it may have {_amps(car.most_a)} A"
+        return Reason(binding=Binding.BYPASS, text=text)
+
     def _held(self, car: Car) -> Reason:
         if car.offer_a >= car.most_a - _EPS_A:
             if car.most_a < car.ceiling_a:
-                return Reason(binding=Binding.CLOUD, text=f"its cloud allows {_amps(car.most_a)} A")
+                return _capped(car)
             return Reason(binding=Binding.MAXIMUM, text=_MAXIMUM)
         if car.offer_a >= car.use_a - _EPS_A:
             text = f"the car takes no more than {_amps(car.drawing_a)} A"
@@ -125,11 +143,22 @@ class Explainer:
         return self._count[row]
 
 
+def _capped(car: Car, more: str = "") -> Reason:
+    """The lower of what its cloud and a person allow it."""
+    plug = car.plug
+    if plug.operator_a <= plug.cap_a:
+        text = f"an operator limits it to {plug.operator_a:g} A{more}"
+        return Reason(binding=Binding.LIMIT, source="operator", text=text)
+    if more:
+        return Reason(binding=Binding.CLOUD, text=f"its cloud allows {plug.cap_a:.1f} A{more}")
+    return Reason(binding=Binding.CLOUD, text=f"its cloud allows {_amps(car.most_a)} A")
+
+
 def _free(car: Car) -> Reason:
     if car.state is PlugState.UNAVAILABLE:
         return Reason(binding=Binding.FREE, text="out of service")
     return Reason(
-        binding=Binding.FREE, text=f"no car: {_amps(car.connector.safe_a)} A until it is asked for more"
+        binding=Binding.FREE, text=f"no car: {_amps(told_while_free_a(car))} A until it is asked for more"
     )
 
 

@@ -52,7 +52,7 @@ class Round:
         self.taken_a = [0.0] * tree.row_count
         self.on = [car for car in cars if car.on and car.steered]
         for car in cars:
-            if car.present and car.steered:
+            if car.steered and (car.present or car.bypassing):
                 self._add(car, 1.0)
         self._shares: dict[int, float] | None = None
 
@@ -60,7 +60,7 @@ class Round:
     def need(car: Car) -> float:
         """What is kept for it: its offer, its least when its turn has come, what it takes without asking."""
         need = max(car.offer_a, car.stubborn_a)
-        return max(need, car.least_a) if car.on else need
+        return max(need, car.least_a) if car.on or car.bypassing else need
 
     def _add(self, car: Car, sign: float) -> None:
         need = self.need(car)
@@ -152,3 +152,11 @@ class Round:
             for row in self.rows[car.index]:
                 sums[row] += car.least_a
         return sums
+
+
+def told_while_free_a(car: Car) -> float:
+    """What a connector without a car is told: its safe value, less where a person limits it to less."""
+    safe_a, most_a = car.connector.safe_a, car.plug.operator_a
+    if most_a >= safe_a:
+        return safe_a
+    return car.quantised(most_a) if most_a >= car.floor_a else 0.0

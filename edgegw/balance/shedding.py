@@ -119,12 +119,16 @@ def _live_load(round_: Round) -> list[float]:
 
 
 def _victim(round_: Round, row: int) -> Car | None:
-    """Lowest priority, past its minimum time, few pauses, most energy; one that does draw."""
+    """Lowest priority, past its minimum time, few pauses, most energy; one that does draw.
+
+    One that was left out of balancing comes last.
+    """
     now, settings = round_.now, round_.settings
     on_row = [car for car in round_.on if row in round_.rows[car.index] and _live(round_, car) > 0]
     return min(
         on_row,
         key=lambda car: (
+            car.bypassing,
             car.priority,
             now - car.on_at < settings.min_on_s,
             car.pauses // 3,

@@ -12,6 +12,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -91,7 +92,7 @@ def load_catalogue(own: Path | None) -> Catalogue:
 
     Raises SiteFileFault (a ConfigFault) with all that is wrong with the first bad file.
     """
-    shipped = [read_file(file) for file in shipped_files()]
+    shipped = _shipped()
     own_files = _read_folder(own) if own is not None else []
     in_order = [*shipped, *own_files]
     return Catalogue(
@@ -100,6 +101,12 @@ def load_catalogue(own: Path | None) -> Catalogue:
         components=_merged(in_order, "component"),
         vendors=tuple(_vendor_codes([*own_files, *shipped])),
     )
+
+
+@cache
+def _shipped() -> tuple[CatalogueFile, ...]:
+    """Read once: they do not change while we run."""
+    return tuple(read_file(file) for file in shipped_files())
 
 
 def shipped_files() -> list[Path]:

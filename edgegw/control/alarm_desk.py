@@ -25,6 +25,12 @@ class AlarmDesk:
         known = self._watch.alarms if self._watch is not None else ()
         return view.alarm_list(known, state=state, at_least=at_least)
 
+    def of_charger(self, identity: str) -> tuple[models.AlarmView, ...]:
+        """Of the charger and its connectors, the worst first."""
+        known = self._watch.alarms if self._watch is not None else ()
+        mine = (alarm for alarm in known if identity in (alarm.target, alarm.target.rpartition("/")[0]))
+        return tuple(view.alarm_view(alarm) for alarm in mine)
+
     def catalogue(self) -> models.AlarmCatalogue:
         return view.alarm_catalogue(self._watch.rules if self._watch is not None else {})
 

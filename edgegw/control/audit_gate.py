@@ -15,12 +15,11 @@ from urllib.parse import unquote
 import msgspec
 
 from edgegw.control.audit_text import shortened, shown_body
-from edgegw.control.gate import Application, Message, Receive, Scope, Send
+from edgegw.control.gate import QUESTIONS, Application, Message, Receive, Scope, Send
 from edgegw.redaction import redact
 from edgegw.runtime import clock
 from edgegw.runtime.audit import AuditEntry, AuditLog
 
-QUESTIONS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_BYTES_MAX = 2048  # an order is short; what is longer is a file or a mistake
 REFUSAL_BYTES_MAX = 4096
 TARGET_MAX = 64
@@ -106,7 +105,7 @@ def _asker(scope: Scope) -> str:
 def _target(path: str, body: bytes) -> str:
     """The charger of the path, else what the body names."""
     parts = path.split("/")
-    if len(parts) > 3 and parts[2] in ("chargers", "alarms"):
+    if len(parts) > 3 and parts[2] in ("chargers", "alarms", "wiring"):
         return unquote(parts[3])
     for name in ("charger", "circuit"):
         named = _member(body, name)

@@ -20,7 +20,9 @@ TEXT_MAX = 300
 DEPTH_MAX = 16  # deeper is no order that this API knows
 
 _SECRET_WORD = re.compile(
-    r"passw|passphrase|authorization|secret|credential|psk|token|(?<![a-z])pin(?![a-z])", re.IGNORECASE
+    r"passw|passphrase|passcode|pwd|authorization|secret|credential|psk|token|(?:private|api|wpa|encryption).?key"
+    r"|simpin|pin.?code|(?<![a-z])pin(?![a-z])",
+    re.IGNORECASE,
 )
 _SECRET_NAME = re.compile(
     r"passw|passphrase|authorization(?!list)|secret|credential|psk|^token|private|^pin$", re.IGNORECASE

@@ -10,55 +10,37 @@ from __future__ import annotations
 
 import socket as net
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from edgegw import __version__
-from edgegw.control import audit_models, event_models, models, power_models
+from edgegw.control import audit_models, event_models, faults, models, power_models
 from edgegw.control.alarm_client import AlarmClient
+from edgegw.control.backup_client import BackupClient
+from edgegw.control.detail_client import DetailClient
+from edgegw.control.faults import ControlFault, NotReachable, NotUnderstood, Refused, Silent
 from edgegw.control.firmware_client import FirmwareClient
-from edgegw.errors import EdgegwError
+from edgegw.control.frame_client import FrameClient
+from edgegw.control.snapshot_client import SnapshotClient
+from edgegw.control.talks import NO_TLS, headers_of
+from edgegw.control.wiring_client import WiringClient
 
-VERSION_HEADER = "edgegw-version"
 TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 1860.0  # three times the longest [chargers] answer_timeout, and some
 
 T = TypeVar("T", bound=BaseModel)
 
-
-class ControlFault(EdgegwError):
-    """Root of what this file raises."""
+__all__ = ["ControlClient", "ControlFault", "NotReachable", "NotUnderstood", "Refused", "Silent"]
 
 
-class NotReachable(ControlFault):
-    """Nobody answers, or may be asked; the text says what to look at."""
-
-
-class NotUnderstood(ControlFault):
-    """Somebody answers, but not in this version's words."""
-
-
-class Silent(ControlFault):
-    """No answer in time: of the gateway, or (status 504) of the charger it asked."""
-
-
-class Refused(ControlFault):
-    """The gateway says no. `status` is HTTP's, `code` a stable name."""
-
-    def __init__(self, status: int, code: str, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.code = code
-        self.text = text
-
-
-class ControlClient(FirmwareClient, AlarmClient):
+class ControlClient(
+    FirmwareClient, AlarmClient, DetailClient, SnapshotClient, FrameClient, BackupClient, WiringClient
+):
     """One gateway: over its Unix socket, or over `base_url` with the token. Use as a context manager.
 
     Answers are models; `last` is the JSON document the last one was made from.
@@ -70,8 +52,10 @@ class ControlClient(FirmwareClient, AlarmClient):
         *,
         base_url: str | None = None,
         token: str | None = None,
+        read_only: bool = False,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
+        """`read_only`: be one who may order nothing, whatever the token would allow."""
         if (socket is None) == (base_url is None):
             raise ValueError("give a socket or a base_url")
         self.where = str(socket or base_url)
@@ -80,8 +64,8 @@ class ControlClient(FirmwareClient, AlarmClient):
         self._reached = False
         self._http = httpx.Client(
             base_url=base_url or "http://edgegw",
-            transport=httpx.HTTPTransport(uds=str(socket)) if socket is not None else None,
-            headers={"authorization": f"Bearer {token}"} if token else {},
+            transport=httpx.HTTPTransport(uds=str(socket), verify=NO_TLS) if socket is not None else None,
+            headers=headers_of(token, read_only),
             timeout=timeout_s,
             trust_env=False,
         )
@@ -215,13 +199,22 @@ class ControlClient(FirmwareClient, AlarmClient):
     def _get(self, model: type[T], path: str, query: dict[str, Any] | None = None) -> T:
         return self._read(model, self._ask("GET", path, params=query))
 
+    def raw(self, path: str) -> bytes:
+        """Any document as it came: for who only keeps it."""
+        answer = self._ask("GET", path)
+        if not answer.is_success:
+            self._refuse(answer)
+        return answer.content
+
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         with self._talking():
             return self._http.request(method, path, **request)
 
     @contextmanager
-    def _streaming(self, path: str) -> Iterator[httpx.Response]:
-        with self._talking(), self._http.stream("GET", path) as answer:
+    def _streaming(
+        self, path: str, query: dict[str, Any] | None = None, *, method: str = "GET", **request: Any
+    ) -> Iterator[httpx.Response]:
+        with self._talking(), self._http.stream(method, path, params=query, **request) as answer:
             if not answer.is_success:
                 answer.read()
                 self._refuse(answer)
@@ -234,20 +227,13 @@ class ControlClient(FirmwareClient, AlarmClient):
             if not self._reached:
                 self._knock()
         except OSError as error:
-            raise NotReachable(self._unreachable(error)) from error
+            raise faults.unreachable(self.where, error) from error
         try:
             yield
             self._reached = True
-        except httpx.ConnectError as error:
-            self._reached = False
-            raise NotReachable(self._unreachable(error)) from error
-        except httpx.ConnectTimeout as error:
-            raise NotReachable(f"no gateway answers on {self.where}: it is too busy or hangs") from error
-        except httpx.TimeoutException as error:
-            raise Silent(f"the gateway on {self.where} did not answer in time") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            self._reached = False
-            raise NotReachable(f"the connection to {self.where} failed: {error}") from error
+            self._reached = self._reached and isinstance(error, httpx.TimeoutException)
+            raise faults.of_httpx(self.where, error) from error
 
     def _knock(self) -> None:
         """Is anybody there? When not, httpx would leave an open socket to the garbage collector."""
@@ -257,16 +243,6 @@ class ControlClient(FirmwareClient, AlarmClient):
             probe.settimeout(TIMEOUT_S)
             probe.connect(str(self._socket))
 
-    def _unreachable(self, error: Exception) -> str:
-        if isinstance(error, PermissionError):
-            return (
-                f"this user may not use {self.where}: run as the user or in the group of edgegw"
-                " (the socket and the folders above it decide)"
-            )
-        if isinstance(error, TimeoutError):
-            return f"no gateway answers on {self.where}: it is too busy or hangs"
-        return f"no gateway answers on {self.where}: is `edgegw run` running, with this site file?"
-
     def _read(self, model: type[T], answer: httpx.Response) -> T:
         if not answer.is_success:
             self._refuse(answer)
@@ -274,30 +250,12 @@ class ControlClient(FirmwareClient, AlarmClient):
             self.last = answer.json()
             return model.model_validate(self.last)
         except (ValidationError, ValueError) as error:
-            raise NotUnderstood(self._strange(answer)) from error
+            raise faults.strange(self.where, answer) from error
 
-    def _refuse(self, answer: httpx.Response) -> None:
-        try:
+    def _refuse(self, answer: httpx.Response) -> NoReturn:
+        with suppress(ValueError):
             self.last = answer.json()
-            error = models.ErrorBody.model_validate(self.last).error
-        except (ValidationError, ValueError) as fault:
-            raise NotUnderstood(self._strange(answer)) from fault
-        if answer.status_code == 504:
-            raise Silent(error.text)
-        if error.code == "no_such_path":
-            raise NotUnderstood(self._strange(answer))
-        raise Refused(answer.status_code, error.code, error.text)
-
-    def _strange(self, answer: httpx.Response) -> str:
-        running = answer.headers.get(VERSION_HEADER)
-        if running is None:
-            return f"what answers on {self.where} is not edgegw (HTTP {answer.status_code})"
-        if running != __version__:
-            return (
-                f"the gateway on {self.where} runs edgegw {running} and this is edgegw {__version__}:"
-                " restart the gateway, or use its own edgegw command"
-            )
-        return f"edgegw on {self.where} gave an answer that edgegw does not understand: a bug"
+        faults.refuse(self.where, answer)
 
 
 def _segment(text: str) -> str:

@@ -16,6 +16,7 @@ import os
 import socket
 import stat
 from pathlib import Path
+from typing import NamedTuple
 
 from edgegw.config_values import Address
 from edgegw.errors import ConfigFault
@@ -104,6 +105,11 @@ class Token:
     def __init__(self, text: str) -> None:
         self._wanted = f"Bearer {text}".encode("latin-1")
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Token) and hmac.compare_digest(self._wanted, other._wanted)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def admits(self, header: bytes | None) -> bool:
         """`header` is the value of Authorization; the scheme may be written in any case (RFC 9110 11.1)."""
         scheme, _, credentials = (header or b"").partition(b" ")
@@ -111,23 +117,42 @@ class Token:
         return hmac.compare_digest(given, self._wanted)
 
 
-def read_token(path: Path) -> Token:
+class Tokens(NamedTuple):
+    operator: Token
+    reader: Token | None  # may ask and never order
+
+
+def read_tokens(token_file: Path, read_token_file: Path | None) -> Tokens:
+    """Those of [control]. Raises ConfigFault, also when both files hold the same token."""
+    operator = read_token(token_file)
+    if read_token_file is None:
+        return Tokens(operator, None)
+    reader = read_token(read_token_file, "read_token_file")
+    if reader == operator:
+        raise ConfigFault(
+            f"[control] read_token_file = {read_token_file}: holds the same token as token_file;"
+            " make another one, such as with: openssl rand -hex 32"
+        )
+    return Tokens(operator, reader)
+
+
+def read_token(path: Path, key: str = "token_file") -> Token:
     """The token in a file that only its owner can read. Raises ConfigFault."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(TOKEN_BYTES_MAX).strip()
     except OSError as error:
-        raise ConfigFault(f"[control] token_file = {path}: {error.strerror or error}") from error
+        raise ConfigFault(f"[control] {key} = {path}: {error.strerror or error}") from error
     if stat.S_IMODE(mode) & 0o077:
         raise ConfigFault(
-            f"[control] token_file = {path}: other users can read it (mode {stat.S_IMODE(mode):04o});"
+            f"[control] {key} = {path}: other users can read it (mode {stat.S_IMODE(mode):04o});"
             f" run: chmod 600 {path}"
         )
     text = data.decode("ascii", "replace")
     if len(text) < TOKEN_CHARACTERS_MIN or not text.isascii() or not text.isprintable() or " " in text:
         raise ConfigFault(
-            f"[control] token_file = {path}: must hold one word of at least {TOKEN_CHARACTERS_MIN} ASCII"
+            f"[control] {key} = {path}: must hold one word of at least {TOKEN_CHARACTERS_MIN} ASCII"
             " characters, such as the output of: openssl rand -hex 32"
         )
     return Token(text)

@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from edgegw.control import firmware_models as models
-from edgegw.control.answers import asker_of, json_answer, service_of
+from edgegw.control.answers import asker_of, json_answer, operators_only, service_of
 from edgegw.control.diagnostics_desk import FileToSend
 from edgegw.control.problem import Problem
 
@@ -172,6 +172,7 @@ async def upload(request: Request, order: Order) -> Response:
 
 @routes.get("/diagnostics/{order}/file", responses=_FILE_ANSWER, summary="The file of an upload")
 async def uploaded_file(request: Request, order: Order) -> Response:
+    operators_only(request, "what a charger wrote, which may hold card ids and passwords,")
     file = await service_of(request).diagnostics.file(order)
     headers = {
         "content-length": str(file.size_bytes),

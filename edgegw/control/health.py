@@ -44,6 +44,14 @@ class StoreWatch:
         done, _ = await asyncio.wait([self._counting], timeout=COUNTS_WITHIN_S)
         return self._counts if done else None
 
+    def glimpse(self) -> StoreCounts | None:
+        """The same without waiting: those of the last count, while a new one is under way. None as above."""
+        now = clock.now().mono
+        if now - self._counted_at >= COUNTS_KEPT_S and (self._counting is None or self._counting.done()):
+            self._counting = self._tasks.spawn(self._count(), "store counts")
+        is_late = now - self._counted_at > COUNTS_KEPT_S + COUNTS_WITHIN_S
+        return None if is_late else self._counts
+
     async def _count(self) -> None:
         try:
             self._counts = await self._journal.counts()

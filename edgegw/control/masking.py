@@ -10,20 +10,14 @@ from __future__ import annotations
 
 import re
 
+from edgegw.redaction import mask_tag as mask_tag
 from edgegw.redaction import redact
 
-TAG_SHOWN_MAX = 4  # characters of a card id, and never more than half of it
 WITHHELD = "(not shown: it may hold a password)"
 
 _SECRET = re.compile(r"password|passwd|authorization|secret", re.IGNORECASE)
 # In 2.x the id is a string `idToken` inside an object `idToken`, which this pattern passes over.
 _TAG = re.compile(r'("(?:idTag|parentIdTag|idToken)"\s*:\s*")((?:[^"\\]|\\.)*)', re.DOTALL)
-
-
-def mask_tag(tag: str) -> str:
-    """ "04A1B2C3D4" as "****C3D4"; less of a very short one; "" stays ""."""
-    shown = min(TAG_SHOWN_MAX, len(tag) // 2)
-    return "****" + tag[len(tag) - shown :] if tag else ""
 
 
 def shown_frame(raw: bytes) -> str:

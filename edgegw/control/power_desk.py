@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 
 from edgegw.control import power_models as models
-from edgegw.control.power_view import power_view
+from edgegw.control.power_view import connector_views, power_view
 from edgegw.control.problem import Problem
 from edgegw.runtime import clock
 from edgegw.runtime.gateway import Gateway
@@ -24,9 +24,13 @@ class PowerDesk:
     def view(self) -> models.PowerView:
         return power_view(self._gateway.load, self._gateway.sessions, clock.now())
 
+    def of(self, identity: str) -> tuple[models.ConnectorPowerView, ...]:
+        """The balanced connectors of one charger; () when it has none."""
+        return connector_views(self._gateway.load, self._gateway.sessions, clock.now(), identity)
+
     def set_limit(self, order: models.LimitOrder, asker: str) -> models.PowerView:
         """Raises Problem: nothing is balanced, no such circuit, a limit that is none."""
-        load = self._load()
+        load = load_of(self._gateway)
         now = clock.now()
         load.control.look_at_clock(now)
         try:
@@ -50,7 +54,7 @@ class PowerDesk:
 
     def clear_limits(self, circuit: str | None, source: str | None, asker: str) -> models.LimitCleared:
         """Raises Problem: nothing is balanced, no such circuit."""
-        load = self._load()
+        load = load_of(self._gateway)
         names = [one.name for one in load.control.plan.circuits]
         if circuit is not None and circuit not in names:
             words = f'there is no circuit "{circuit}"; there are: {", ".join(names)}'
@@ -66,8 +70,9 @@ class PowerDesk:
         log.info("%s cleared %d limits", asker, cleared)
         return models.LimitCleared(cleared=cleared)
 
-    def _load(self) -> LoadLoop:
-        load = self._gateway.load
-        if load is None:
-            raise Problem(409, "not_balanced", "nothing is balanced here: the site file has no [[connector]]")
-        return load
+
+def load_of(gateway: Gateway) -> LoadLoop:
+    """Raises Problem."""
+    if gateway.load is None:
+        raise Problem(409, "not_balanced", "nothing is balanced here: the site file has no [[circuit]]")
+    return gateway.load

@@ -44,6 +44,7 @@ class ConnectorPowerView(View):
     limit_a: float = Field(description="what the site gives it, per phase")
     accepted_a: float | None = Field(description="the last limit that the charger took")
     drawn_a: tuple[float | None, ...] | None = Field(description="what it says it draws, its own L1 to L3")
+    drawn_age_s: float | None = Field(default=None, description="how long ago it said so")
     cloud_a: float | None = Field(description="what the cloud's profiles allow; null: no limit")
     safe_a: float
     control: Literal["unknown", "steered", "refuses", "disobeys", "silent"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from edgegw.balance.model import INFINITE, Circuit, CircuitState, Reading
 from edgegw.control import power_models as models
+from edgegw.control.live_models import LivePower
 from edgegw.control.view import utc
 from edgegw.core import cloud_cap
 from edgegw.core.events import Instant
@@ -26,10 +27,24 @@ def power_view(load: LoadLoop | None, sessions: dict[str, Session], now: Instant
         return models.PowerView(balanced=False, circuits=(), meters=(), connectors=(), limits=(), alarms=())
     allocation = load.control.allocation
     return models.PowerView(
-        balanced=True,
+        balanced=bool(load.control.plan.connectors),
         circuits=tuple(_circuits(load)),
         meters=tuple(_meter(health, now) for health in load.meters.values()),
         connectors=tuple(_connectors(load, sessions, now)),
+        limits=tuple(_limits(load, now)),
+        alarms=tuple(allocation.alarms.values()) if allocation is not None else (),
+    )
+
+
+def live_power(load: LoadLoop | None, now: Instant) -> LivePower:
+    """The same without connectors: those are in the rows of their chargers."""
+    if load is None:
+        return LivePower(balanced=False, circuits=(), meters=(), limits=(), alarms=())
+    allocation = load.control.allocation
+    return LivePower(
+        balanced=bool(load.control.plan.connectors),
+        circuits=tuple(_circuits(load)),
+        meters=tuple(_meter(health, now) for health in load.meters.values()),
         limits=tuple(_limits(load, now)),
         alarms=tuple(allocation.alarms.values()) if allocation is not None else (),
     )
@@ -81,12 +96,24 @@ def _meter(health: MeterHealth, now: Instant) -> models.MeterView:
     )
 
 
+def connector_views(
+    load: LoadLoop | None, sessions: dict[str, Session], now: Instant, charger: str
+) -> tuple[models.ConnectorPowerView, ...]:
+    """Those of one charger."""
+    if load is None or charger not in load.control.plan.wirings:
+        return ()
+    return tuple(_connectors(load, sessions, now, charger))
+
+
 def _connectors(
-    load: LoadLoop, sessions: dict[str, Session], now: Instant
+    load: LoadLoop, sessions: dict[str, Session], now: Instant, only: str = ""
 ) -> Iterator[models.ConnectorPowerView]:
+    """`only`: of this charger."""
     allocation = load.control.allocation
     for wired in load.control.plan.connectors:
         charger, number = split_id(wired.id)
+        if only not in ("", charger):
+            continue
         session = sessions.get(charger)
         grant = allocation.grants.get(wired.id) if allocation is not None else None
         state = session.charger.state if session is not None else None
@@ -98,6 +125,7 @@ def _connectors(
             limit_a=grant.limit_a if grant is not None else wired.safe_a,
             accepted_a=power.accepted_a if power is not None else None,
             drawn_a=power.drawn_a if power is not None else None,
+            drawn_age_s=_one_decimal(now.mono - power.drawn_at) if power is not None else None,
             cloud_a=_cloud_a(state, number, now),
             safe_a=wired.safe_a,
             control=(power.control if power is not None else Control.UNKNOWN).value,

@@ -29,16 +29,21 @@ from edgegw.control import (
     alarm_routes,
     audit_gate,
     audit_routes,
+    backup_routes,
+    detail_routes,
     doors,
     event_routes,
     firmware_routes,
+    frame_routes,
     gate,
+    live_routes,
     metrics_routes,
     models,
     power_models,
     probe_routes,
+    wiring_routes,
 )
-from edgegw.control.answers import asker_of, json_answer, service_of
+from edgegw.control.answers import asker_of, json_answer, role_of, service_of
 from edgegw.control.listener import Listener
 from edgegw.control.problem import Problem
 from edgegw.control.service import Service
@@ -125,10 +130,11 @@ async def transactions(
 @routes.get(
     "/transactions/{charger}/{transaction_id:path}",
     response_model=models.TransactionView,
-    summary="One transaction, with its whole card id",
+    summary="One transaction; for an operator with its whole card id",
 )
 async def transaction(request: Request, charger: str, transaction_id: str) -> Response:
-    return json_answer(await service_of(request).transaction(charger, transaction_id))
+    whole_tag = role_of(request) == gate.OPERATOR
+    return json_answer(await service_of(request).transaction(charger, transaction_id, whole_tag=whole_tag))
 
 
 @routes.get("/queue", response_model=models.QueueView, summary="What waits for the cloud, by charger")
@@ -170,8 +176,13 @@ async def clear_limits(request: Request, which: Annotated[power_models.LimitsToC
 
 routes.include_router(alarm_routes.routes)
 routes.include_router(audit_routes.routes)
+routes.include_router(backup_routes.routes)
+routes.include_router(detail_routes.routes)
 routes.include_router(event_routes.routes)
 routes.include_router(firmware_routes.routes)
+routes.include_router(frame_routes.routes)
+routes.include_router(live_routes.routes)
+routes.include_router(wiring_routes.routes)
 
 
 # --- refusals -------------------------------------------------------------------------------------
@@ -260,17 +271,21 @@ class ControlServer:
         self.address: Address | None = None  # the loopback door, once it is open
 
     async def start(
-        self, socket: Path | None, listen: Address | None = None, token_file: Path | None = None
+        self,
+        socket: Path | None,
+        listen: Address | None = None,
+        token_file: Path | None = None,
+        read_token_file: Path | None = None,
     ) -> None:
-        """Open the Unix socket, and the loopback port with the token of `token_file`. Raises ConfigFault."""
-        app = gate.limited(build(self.service))
+        """Open the Unix socket, and the loopback port with the tokens of the files. Raises ConfigFault."""
+        app = gate.held_to_role(gate.limited(build(self.service)))
         if self._audit is not None:
             app = audit_gate.audited(app, self._audit)
         try:
             if socket is not None:
                 await self._open_unix(app, socket)
             if listen is not None:
-                await self._open_tcp(app, listen, token_file)
+                await self._open_tcp(app, listen, token_file, read_token_file)
         except BaseException:
             await self.stop()
             raise
@@ -280,13 +295,15 @@ class ControlServer:
         self._unix = (path, os.lstat(path).st_ino)
         await self._open(Listener(app, door, self._tasks), "control socket")
 
-    async def _open_tcp(self, app: gate.Application, listen: Address, token_file: Path | None) -> None:
+    async def _open_tcp(
+        self, app: gate.Application, listen: Address, token_file: Path | None, read_token_file: Path | None
+    ) -> None:
         if token_file is None:
             raise ConfigFault(f"[control] token_file: is required with listen = {listen}")
-        token = doors.read_token(token_file)
+        tokens = doors.read_tokens(token_file, read_token_file)
         door = await doors.bind_tcp(listen)
         self.address = Address(*door.getsockname()[:2])
-        await self._open(Listener(gate.with_token(app, token), door, self._tasks), "control port")
+        await self._open(Listener(gate.with_token(app, *tokens), door, self._tasks), "control port")
         log.info("control: %s, with a token", self.address)
 
     async def _open(self, listener: Listener, name: str) -> None:

@@ -18,30 +18,45 @@ from edgegw import __version__
 from edgegw.alarms.watch import AlarmWatch
 from edgegw.catalogue.model import Catalogue, Severity
 from edgegw.control import models, view
+from edgegw.control.action_desk import ActionDesk
 from edgegw.control.alarm_desk import AlarmDesk
 from edgegw.control.audit_desk import AuditDesk
+from edgegw.control.backup_desk import BackupDesk
+from edgegw.control.connector_desk import ConnectorDesk
+from edgegw.control.detail_desk import DetailDesk
 from edgegw.control.diagnostics_desk import DiagnosticsDesk
 from edgegw.control.event_models import EventList
+from edgegw.control.event_stream import Seats
 from edgegw.control.event_view import EventDesk
+from edgegw.control.fallback_desk import FallbackDesk
 from edgegw.control.file_house import FileRooms
 from edgegw.control.file_streams import FileStreams
 from edgegw.control.firmware_desk import FirmwareDesk
+from edgegw.control.frame_desk import FrameDesk
 from edgegw.control.health import StoreWatch, health
+from edgegw.control.history_desk import HistoryDesk
+from edgegw.control.live_desk import LiveDesk, LiveSources
+from edgegw.control.log_desk import LogDesk
 from edgegw.control.metrics import Metrics
 from edgegw.control.metrics_sources import MeterSource, MqttSource, Sources, call_histograms
 from edgegw.control.power_desk import PowerDesk
 from edgegw.control.probes import Probes
 from edgegw.control.problem import Problem
+from edgegw.control.setting_desk import SettingDesk
 from edgegw.control.transaction_tally import TransactionTally
+from edgegw.control.wiring_desk import WiringDesk
 from edgegw.core.charger import Charger
 from edgegw.core.effects import CallFinished, CallOutcome
 from edgegw.core.records import JournalRow, RowState
+from edgegw.logs import LogRing
 from edgegw.runtime import clock
 from edgegw.runtime.audit import AuditBook
 from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.loop_lag import LoopLag
 from edgegw.runtime.session import Session
 from edgegw.runtime.tasks import Tasks
+from edgegw.runtime.wiring_book import WiringBook
+from edgegw.store.flight_reader import FlightReader
 from edgegw.store.journal import Journal
 from edgegw.wire import frames
 from edgegw.wire.schemas import known_actions
@@ -72,6 +87,9 @@ class Service:
         mqtt: MqttSource | None = None,
         meters: MeterSource | None = None,
         door_is_open: Callable[[], bool] | None = None,
+        flight: FlightReader | None = None,
+        log_ring: LogRing | None = None,
+        wiring: WiringBook | None = None,
     ) -> None:
         """`started_at` is the wall clock in seconds since 1970. `catalogue` None: the shipped one.
 
@@ -83,12 +101,28 @@ class Service:
         self._site_name = site_name
         self._started_at = started_at
         self.power = PowerDesk(gateway)
+        self.actions = ActionDesk(self._session, self.call)
+        self.wiring = WiringDesk(gateway, wiring)
+        self.fallback = FallbackDesk(gateway)
         self._events = EventDesk(catalogue)
         self._streams = FileStreams()
         self.firmware = FirmwareDesk(gateway, files, self._streams)
         self.diagnostics = DiagnosticsDesk(gateway, files, self._streams)
         self._store = StoreWatch(journal)
+        self.backups = BackupDesk(
+            journal,
+            self._streams,
+            site_id=site_id,
+            firmware=self.firmware.firmware,
+            started_at=started_at,
+        )
         self.alarms = AlarmDesk(alarms)
+        self.frames = FrameDesk(gateway, flight, site_id=site_id)
+        self.connectors = ConnectorDesk(gateway)
+        self.settings = SettingDesk(gateway, self._session, self.call)
+        self.detail = DetailDesk(
+            gateway, self._session, self.events, self.power, self.connectors, self.alarms
+        )
         self.audit = AuditDesk(audit)
         self.probes = Probes(gateway, journal, self._store, door_is_open)
         self._calls = call_histograms()
@@ -106,12 +140,33 @@ class Service:
             calls=self._calls,
         )
         self.metrics = Metrics(sources, self._store)
+        self.live = LiveDesk(
+            LiveSources(
+                gateway=gateway,
+                catalogue=self._events.catalogue,
+                site=self._site,
+                health=self._health,
+                counted=self._store.counts,
+                known=lambda: gateway.sessions.keys() | gateway.settings.known,
+                alarms=alarms,
+                files=files,
+                bypassed=self.connectors.is_bypassed,
+            )
+        )
+        self.history = HistoryDesk(gateway)
+        self.log = LogDesk(log_ring)
+        self.seats = Seats()
         self._tasks = Tasks()
         self._stopping = asyncio.Event()
 
     async def close(self) -> None:
         """CALLs that wait for an answer are told that the box stops."""
         self._stopping.set()
+        await self.settings.close()
+        self.frames.close()
+        await self.backups.close()
+        await self.live.close()
+        self.log.close()
         await self._store.close()
 
     async def finish(self) -> None:
@@ -122,11 +177,18 @@ class Service:
     # --- the box ----------------------------------------------------------------------------------
 
     async def health(self) -> models.Health:
-        counts = await self._store.counts()
+        await self._store.counts()
+        return self._health()
+
+    def _health(self) -> models.Health:
         about = {"version": __version__, "started_at": self._started_at}
+        counts = self._store.glimpse()
         return health(self._gateway, self._journal, counts, **about)  # type: ignore[arg-type]
 
     async def site(self) -> models.SiteView:
+        return self._site()
+
+    def _site(self) -> models.SiteView:
         return view.site_view(
             self._gateway,
             clock.now(),
@@ -185,18 +247,20 @@ class Service:
         next_before = found[-1][0] if len(found) == limit else None
         return models.TransactionList(transactions=tuple(views), next_before=next_before)
 
-    async def transaction(self, charger: str, transaction_id: str) -> models.TransactionView:
+    async def transaction(
+        self, charger: str, transaction_id: str, *, whole_tag: bool = True
+    ) -> models.TransactionView:
         """The only answer with a whole card id."""
         session = self._gateway.sessions.get(charger)
         running = session.charger.state.transactions.running if session is not None else {}
         if transaction_id in running:
-            return view.transaction_view(None, running[transaction_id], whole_tag=True)
+            return view.transaction_view(None, running[transaction_id], whole_tag=whole_tag)
         before: int | None = None
         for _ in range(TRANSACTIONS_SEARCHED_MAX // PAGE):
             page = await self._journal.transactions(charger=charger, limit=PAGE, before=before)
             for row, record in page:
                 if record.id == transaction_id:
-                    return view.transaction_view(row, record, whole_tag=True)
+                    return view.transaction_view(row, record, whole_tag=whole_tag)
             if len(page) < PAGE:
                 break
             before = page[-1][0]

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import ssl
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx
 from pydantic import BaseModel
 
+if TYPE_CHECKING:
+    import httpx  # the gateway knows the words of this file too, and needs no HTTP client
+
 T = TypeVar("T", bound=BaseModel)
+
+# For a Unix socket, where no TLS is spoken; it trusts nobody. Reading the machine's authorities takes 50 ms.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+ROLE_HEADER = "edgegw-role"
+READ_ONLY = "read-only"
+
+
+def headers_of(token: str | None, read_only: bool) -> dict[str, str]:
+    """What every request of one client says of who asks."""
+    said = {"authorization": f"Bearer {token}"} if token else {}
+    return {**said, ROLE_HEADER: READ_ONLY} if read_only else said
 
 
 class Talks(ABC):
@@ -23,4 +38,6 @@ class Talks(ABC):
     def _read(self, model: type[T], answer: httpx.Response) -> T: ...
 
     @abstractmethod
-    def _streaming(self, path: str) -> AbstractContextManager[httpx.Response]: ...
+    def _streaming(
+        self, path: str, query: dict[str, Any] | None = None, *, method: str = "GET", **request: Any
+    ) -> AbstractContextManager[httpx.Response]: ...

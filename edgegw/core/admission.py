@@ -44,11 +44,16 @@ def parse_target(target: str, path: str) -> Target | TargetRefused:
         identity = unquote_to_bytes(segment).decode("ascii")
     except UnicodeDecodeError:
         return TargetRefused(400, "identity is not ASCII")
-    if not _IDENTITY.match(identity) or identity != identity.strip() or set(identity) <= {"."}:
+    if not is_identity(identity):
         return TargetRefused(
             400, f"identity may have 1 to {IDENTITY_MAX} of A-Z a-z 0-9 * - _ = + | @ . and spaces"
         )
     return Target(identity, segment)
+
+
+def is_identity(text: str) -> bool:
+    """Could a charger be called that?"""
+    return bool(_IDENTITY.match(text)) and text == text.strip() and not set(text) <= {"."}
 
 
 def local_version(offered: Sequence[str], last: Version | None, assumed: Version | None) -> Version | None:

@@ -26,7 +26,15 @@ from edgegw.core.live_limits import (
     forget_live,
 )
 from edgegw.core.power import Capabilities, ConnectorPower, Control
-from edgegw.core.power_notes import count_write, keep, keep_charger, obeys_again, silent, unsteerable
+from edgegw.core.power_notes import (
+    count_write,
+    keep,
+    keep_charger,
+    note_answer,
+    obeys_again,
+    silent,
+    unsteerable,
+)
 from edgegw.core.state import ChargerState
 from edgegw.quirks.match import match
 from edgegw.wire.frames import Call, CallError, CallResult
@@ -203,9 +211,16 @@ def on_answer(
         power.uncleared = power.uncleared or not done
         power.cursor += 1
         return step(state, now)
+    _note_standing(state, answer, now)
     if isinstance(answer, CallResult) and answer.payload.get("status") == "Accepted":
         return _stands(state, now)
     return _standing_refused(state, answer, now)
+
+
+def _note_standing(state: ChargerState, answer: CallResult | CallError | None, now: Instant) -> None:
+    slot = _slots(state)[state.power.cursor]
+    limit_a = min(safe_a(one, state.power) for one in _members(state, slot))
+    note_answer(state, slot, "standing", limit_a, answer, now)
 
 
 def _read(state: ChargerState, answer: CallResult | CallError | None) -> None:

@@ -96,6 +96,9 @@ class Cache:
         del self._entries[gone]
         return gone
 
+    def newest(self) -> Iterator[tuple[str, Entry]]:
+        yield from reversed(self._entries.items())
+
     def drop(self, key: str) -> bool:
         return self._entries.pop(key, None) is not None
 
@@ -222,6 +225,14 @@ class Authorization:
                 self._site_cache.put(document.key, entry)
         elif document.kind == "list_version":
             self.list_version = msgspec.json.decode(document.value)
+
+    def documents(self) -> Iterator[SaveDocument]:
+        """What is kept of list and cache, as `recover` reads it; the newest of the cache first."""
+        yield self._save("list_version", "", msgspec.json.encode(self.list_version))
+        for key, entry in self._cache.newest():
+            yield self._save("cache", key, msgspec.json.encode(entry))
+        for key, info in self._list.items():
+            yield self._save("list", key, msgspec.json.encode(info))
 
     def _save(self, kind: str, key: str, value: bytes | None) -> SaveDocument:
         durable = kind != "cache"  # a list is sent once; what is cached is learned again

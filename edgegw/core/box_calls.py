@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgegw.core import own_reports
 from edgegw.core.calls import Origin, Outgoing, Priority
 from edgegw.core.effects import CallFinished, CallOutcome, Effect, SendCharger
 from edgegw.core.events import CallRequested, Instant
@@ -38,7 +39,8 @@ def requested(state: ChargerState, event: CallRequested, now: Instant) -> list[E
         return [finished(event.ticket, CallOutcome.GONE)]
     try:
         raw = frames.call(state.site.new_id(), event.action, event.payload)
-        return _submit(state, raw, now, origin=Origin.API, ticket=event.ticket)
+        sent = _submit(state, raw, now, origin=Origin.API, ticket=event.ticket)
+        return [*own_reports.asked(state, event), *sent]
     except (ValueError, FrameRefused) as refused:
         text = str(refused)
         return [CallFinished(ticket=event.ticket, outcome=CallOutcome.ERROR, code="", description=text)]

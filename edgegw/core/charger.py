@@ -11,6 +11,7 @@ from typing import Any
 
 from edgegw.core import (
     box_calls,
+    charger_clock,
     diagnostics,
     downlink,
     energy,
@@ -18,6 +19,7 @@ from edgegw.core import (
     owned_profiles,
     replay,
     reports,
+    rewiring,
     samples,
     signed,
     site_log,
@@ -38,7 +40,9 @@ from edgegw.core.events import (
     Event,
     Instant,
     LimitsGranted,
+    RenewalWithheld,
     ReplayGranted,
+    Rewired,
     RowsLoaded,
     RowsReleased,
     Woke,
@@ -109,6 +113,7 @@ def _charger_connected(state: ChargerState, event: ChargerConnected, now: Instan
     state.charger_up = True
     state.to_charger.ready = True
     state.last_seen_wall = now.wall
+    state.clock.start_over(now, connected=True)
     state.new_epoch()
     state.forget_chatter()
     state.outbox.link_lost()
@@ -137,6 +142,8 @@ def _charger_spoke(state: ChargerState, event: ChargerSpoke, now: Instant) -> li
     if kind is Call:
         call = signed.plain(state.version, frame)  # type: ignore[arg-type]
         is_report = call.action in reports.ACTIONS and reports.is_new(state, call)
+        if state.clock.due_at <= now.mono and call.action in charger_clock.ACTIONS:
+            charger_clock.heard(state.clock, state.version, call, now)
         is_metered = call.action in energy.ACTIONS and reports.is_new(state, call)
         effects = uplink.on_call(state, call, now)
         if state.files.offer_due:
@@ -244,6 +251,8 @@ _HANDLERS: dict[type, Callable[[ChargerState, Any, Instant], list[Effect]]] = {
     RowsReleased: _rows_released,
     CallRequested: _call_requested,
     LimitsGranted: _limits_granted,
+    Rewired: rewiring.on_rewired,
+    RenewalWithheld: rewiring.on_renewal_withheld,
     FirmwareFetched: firmware.on_fetched,
     UpdateOrdered: site_update.on_ordered,
     UploadOpened: diagnostics.on_opened,

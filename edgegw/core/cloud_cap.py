@@ -22,7 +22,7 @@ from edgegw.core.power import ConnectorPower
 from edgegw.core.state import ChargerState
 from edgegw.wire.timestamps import parse_timestamp
 
-_NOT_THE_SITE = (Binding.MAXIMUM, Binding.CLOUD, Binding.DEMAND, Binding.FREE)
+_NOT_THE_SITE = (Binding.MAXIMUM, Binding.CLOUD, Binding.DEMAND, Binding.FREE, Binding.BYPASS)
 
 
 class Running(msgspec.Struct, frozen=True, gc=False):

@@ -20,6 +20,7 @@ from edgegw.core import (
     guard,
     late_refusal,
     learning,
+    own_reports,
     owned_profiles,
     rewriting,
     routing,
@@ -65,7 +66,8 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
         if call.action == "RemoteStopTransaction" and _already_stopped(state, call):
             return [SendCloud(frames.result(call.id, {"status": "Rejected"}))]
         data = rewriting.for_charger(state, call)
-    return forwarding.forward(state, call, data, now, purpose=purpose)
+    kept = own_reports.asked_by_cloud(state, reading)
+    return [*kept, *forwarding.forward(state, call, data, now, purpose=purpose)]
 
 
 def _already_stopped(state: ChargerState, call: Call) -> bool:

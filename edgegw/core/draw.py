@@ -24,6 +24,7 @@ _UNITS = {
     "Voltage": {"V": 1.0},
 }
 _DEFAULT_UNIT = {"Current.Import": "A", "Power.Active.Import": "W", "Voltage": "V"}
+_CURRENT = "Current.Import"
 _ELSEWHERE = frozenset({"EV", "Body"})  # locations that are not between mains and cable
 MULTIPLIER_MAX = 9
 CURRENT_MAX_A = 2000.0  # no connector has more; whoever says so speaks of something else
@@ -98,6 +99,23 @@ def said(meter_values: Any, nominal_v: float) -> Said | None:
         power_w = _power_w(sample, currents, nominal_v)
         if power_w is not None or currents:
             return Said(power_w, tuple(currents.get(phase) for phase in range(3)))
+    return None
+
+
+def said_amps(meter_values: Any) -> Drawn | None:
+    """The currents of `said` alone, for who looks at hundreds of chargers a second: its own L1, L2, L3."""
+    if not isinstance(meter_values, list):
+        return None
+    for meter_value in reversed(meter_values):
+        sampled = meter_value.get("sampledValue") if isinstance(meter_value, dict) else None
+        if not isinstance(sampled, list):
+            continue
+        currents = [
+            item for item in sampled if isinstance(item, dict) and _CURRENT in str(item.get("measurand"))
+        ]
+        found = {phase: value for _, phase, value in _readable(currents) if phase is not None}
+        if found:
+            return found.get(0), found.get(1), found.get(2)
     return None
 
 

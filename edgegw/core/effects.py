@@ -67,6 +67,14 @@ class CallFinished(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     description: str = ""
 
 
+class Reported(msgspec.Struct, frozen=True, gc=False):
+    """A part of an inventory (2.x NotifyReport) that somebody on the box asked for."""
+
+    request_id: int
+    parts: tuple[dict[str, Any], ...]
+    last: bool
+
+
 class CredentialsChanged(msgspec.Struct, frozen=True, gc=False):
     """The charger accepted a new password from the cloud; never logged, never stored in clear."""
 
@@ -94,6 +102,7 @@ Effect = (
     | LoadRows
     | AskReplaySlot
     | CallFinished
+    | Reported
     | CredentialsChanged
     | Noticed
     | FileEffect

@@ -92,6 +92,17 @@ class LimitsGranted(msgspec.Struct, frozen=True, gc=False):
     grants: tuple[LimitGrant, ...] = ()
 
 
+class Rewired(msgspec.Struct, frozen=True, gc=False):
+    """The site has another `PowerPolicy`: connectors of this charger came, went or are wired otherwise."""
+
+
+class RenewalWithheld(msgspec.Struct, frozen=True, gc=False):
+    """A person wants to see one connector fall back: nothing that is not lower is sent for so long."""
+
+    connector: int
+    for_s: float  # 0: it is over
+
+
 class RowsReleased(msgspec.Struct, frozen=True, gc=False):
     """A person sent parked rows again: they are `stored` in the store now.
 
@@ -115,5 +126,7 @@ Event = (
     | CallRequested
     | RowsReleased
     | LimitsGranted
+    | Rewired
+    | RenewalWithheld
     | FileEvent
 )

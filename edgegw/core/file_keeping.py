@@ -36,11 +36,11 @@ def end(state: ChargerState, order: FirmwareOrder, status: str, why: str = "") -
     A charger that could not use the local link is remembered.
     """
     files = state.files
-    files.firmware_answer_by = NEVER
     news = FirmwareNews(order=order.id, status=status, why=why, ended=True)
     if order is files.previous:
-        files.previous = None
+        files.previous = None  # the cloud still waits for its answer about the newer one, until its deadline
         return [news]
+    files.firmware_answer_by = NEVER
     older, files.previous = files.previous, None
     if older is not None:
         return [*keep(state, older), news]
@@ -54,8 +54,11 @@ def note_site(state: ChargerState, request_id: int | None = None, **marks: bool)
     """What the charger says of this is for the box, also when it says so late."""
     known = state.files.site
     requests = known.requests if request_id is None else (*known.requests, request_id)
-    site = replace(known, requests=requests[-SITE_REQUESTS_MAX:], **marks)
-    if site == known:
+    return keep_site(state, replace(known, requests=requests[-SITE_REQUESTS_MAX:], **marks))
+
+
+def keep_site(state: ChargerState, site: SiteWork) -> list[Effect]:
+    if site == state.files.site:
         return []
     state.files.site = site
     value = None if site == SiteWork() else msgspec.json.encode(site)

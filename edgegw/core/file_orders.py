@@ -104,6 +104,7 @@ class SiteWork(msgspec.Struct, frozen=True, kw_only=True):
     """What the site asked of a charger, so that its late words about it never reach the cloud."""
 
     requests: tuple[int, ...] = ()  # ids, newest last
+    reports: tuple[int, ...] = ()  # the same of inventories: others, so that asking for them pushes none out
     update: bool = False  # the last update it was sent is the site's (plain 1.6 statuses have no id)
     log: bool = False  # the same of the last upload
 

@@ -43,18 +43,20 @@ def registered(state: ChargerState, call: Call, answer: dict[str, Any], now: Ins
         if accepted and interval_s
         else state.profile.interval_s
     )
-    return [*state.save_profile(registration=status, interval_s=kept, **_boot_fields(call))]
+    return [*state.save_profile(registration=status, interval_s=kept, **_boot_fields(state, call))]
 
 
 def booted(state: ChargerState, call: Call) -> list[Effect]:
     """A BootNotification was answered by the box: what it says of the charger is worth keeping."""
     registration = Registration.ACCEPTED if state.site.policy.standalone else state.profile.registration
     told_accepted = registration is Registration.ACCEPTED
-    return [*state.save_profile(registration=registration, told_accepted=told_accepted, **_boot_fields(call))]
+    known = _boot_fields(state, call)
+    return [*state.save_profile(registration=registration, told_accepted=told_accepted, **known)]
 
 
-def _boot_fields(call: Call) -> dict[str, Any]:
+def _boot_fields(state: ChargerState, call: Call) -> dict[str, Any]:
     payload = call.payload
+    booted_at = state.boot_seen_wall or state.profile.booted_at
     station = payload.get("chargingStation")
     if isinstance(station, dict):
         names = ("vendorName", "model", "serialNumber", "firmwareVersion")
@@ -62,7 +64,8 @@ def _boot_fields(call: Call) -> dict[str, Any]:
         station = payload
         names = ("chargePointVendor", "chargePointModel", "chargePointSerialNumber", "firmwareVersion")
     vendor, model, serial, firmware = (str(station.get(name, ""))[:255] for name in names)
-    return {"vendor": vendor, "model": model, "serial": serial, "firmware": firmware, "boot": call.raw}
+    made = {"vendor": vendor, "model": model, "serial": serial, "firmware": firmware}
+    return {**made, "boot": call.raw, "booted_at": booted_at}
 
 
 def _heartbeat(state: ChargerState, call: Call, answer: dict[str, Any], now: Instant) -> list[Effect]:

@@ -124,7 +124,10 @@ def order_for(state: ChargerState, c: ConnectorPower, now: Instant) -> Order | N
     elif abs(c.asked_a - limit_a) < SAME_A or waiting_call(state, c) is None:
         return None
     may_hold = max(held or 0.0, c.maybe_a or 0.0, c.asked_a or 0.0)
-    lowers = held is None or limit_a < may_hold - SAME_A or (same and c.unsure)
+    is_lower = held is None or limit_a < may_hold - SAME_A
+    if not is_lower and any(now.mono < member.unrenewed_until for member in members):
+        return None
+    lowers = is_lower or (same and c.unsure)
     if not lowers and now.mono - c.asked_at < power.quirks.interval_min_s:
         return None
     numbers = tuple(member.wiring.connector for member in members)

@@ -31,15 +31,17 @@ class LimitWatch:
         fallen = (order for order in book.orders(0.0) if order.expired)
         self._fallen = {_key(order): _fell(order) for order in fallen if _key(order) not in new}
 
-    def look_at_clock(self, now: Instant) -> None:
-        """To be asked before an order is set or judged."""
+    def look_at_clock(self, now: Instant) -> float:
+        """To be asked before an order is set or judged. By how many seconds the clock was set since."""
         wall_at_zero = now.wall - now.mono
         if self._wall_at_zero is None:
             self._wall_at_zero = wall_at_zero
         step_s = wall_at_zero - self._wall_at_zero
-        if abs(step_s) > STEP_MIN_S:
-            self._wall_at_zero = wall_at_zero
-            self._book.clock_stepped(step_s)
+        if abs(step_s) <= STEP_MIN_S:
+            return 0.0
+        self._wall_at_zero = wall_at_zero
+        self._book.clock_stepped(step_s)
+        return step_s
 
     def news(self, now: Instant) -> list[Noticed]:
         """What has become of limits since the last time."""

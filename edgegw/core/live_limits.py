@@ -28,7 +28,7 @@ from edgegw.core.limit_orders import (
 )
 from edgegw.core.limits_held import held_a, transaction_on
 from edgegw.core.power import ConnectorPower, Control
-from edgegw.core.power_notes import count_write, keep, obeys_again, silent, unsteerable
+from edgegw.core.power_notes import count_write, keep, note_answer, obeys_again, silent, unsteerable
 from edgegw.core.state import ChargerState
 from edgegw.wire.frames import CallError, CallResult
 
@@ -91,6 +91,7 @@ def on_answer(
     c = state.power.connectors.get(int(out.purpose.removeprefix(LIMIT_PURPOSE)))
     if c is None or c.asked_a is None:
         return []
+    note_answer(state, c.wiring.connector, c.asked_method, c.asked_a, answer, now)
     members = [c]
     if is_shared(state.power, c.asked_method):
         members = [one for one in state.power.connectors.values() if one.asked_method == c.asked_method]

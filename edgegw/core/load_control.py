@@ -8,20 +8,26 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from edgegw.balance.balancer import Balancer
 from edgegw.balance.building import Building
+from edgegw.balance.connector_orders import ConnectorOrders, apply
 from edgegw.balance.limits import LimitBook
-from edgegw.balance.model import Allocation, Circuit, Connector, Reading, Settings
+from edgegw.balance.model import Allocation, Circuit, Connector, Plug, Reading, Settings
+from edgegw.balance.tree import Tree
 from edgegw.core import actuation, charging_limits, plugs
 from edgegw.core.effects import Noticed
 from edgegw.core.events import Instant, LimitGrant, LimitsGranted
+from edgegw.core.leaving import Leavers
 from edgegw.core.limit_watch import LimitWatch
 from edgegw.core.power import Wiring
+from edgegw.core.records import Document
 from edgegw.core.state import ChargerState
+
+CONNECTOR_ORDERS = "connector_orders"  # kind of the document that keeps them
 
 
 class PowerPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,17 +41,71 @@ class PowerPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadControl:
-    __slots__ = ("_balancer", "_order", "_told", "_watch", "allocation", "limits", "plan", "readings")
+    __slots__ = (
+        "_balancer",
+        "_leavers",
+        "_order",
+        "_told",
+        "_watch",
+        "allocation",
+        "connector_orders",
+        "limits",
+        "plan",
+        "readings",
+    )
 
     def __init__(self, plan: PowerPlan, limits: LimitBook) -> None:
         self.plan = plan
         self.limits = limits
+        self.connector_orders = ConnectorOrders()
         self.readings: dict[str, Reading] = {}  # by circuit
         self.allocation: Allocation | None = None
         self._balancer = Balancer(plan.circuits, plan.connectors, plan.settings)
         self._order = [(connector, *split_id(connector.id)) for connector in plan.connectors]
         self._told: dict[str, str] = {}  # alarms that are on
         self._watch = LimitWatch(limits)
+        self._leavers = Leavers()
+
+    def replan(
+        self, plan: PowerPlan, chargers: Mapping[str, ChargerState], now: Instant, *, hold_s: float
+    ) -> None:
+        """Balance by another plan from now on; before the chargers' own states are changed for it.
+
+        What stands stays counted: a connector in both plans with the limit it has, one that goes with what
+        it may draw for `hold_s` more (the life of a live limit), one that comes with its maximum until it
+        took a limit. ValueError when circuits and connectors make no tree; then nothing has changed.
+        """
+        Tree(plan.circuits, plan.connectors)
+        kept = {connector.id for connector in plan.connectors}
+        plugged = self.plugs(chargers, now)
+        for connector, _, _ in self._order:
+            if connector.id not in kept:
+                self._leavers.add(connector, plugged[connector.id], now, hold_s)
+        self._leavers.forget(kept)
+        self.plan = plan
+        self._order = [(connector, *split_id(connector.id)) for connector in plan.connectors]
+        self.limits.rewired(Tree(plan.circuits, plan.connectors))
+        self._rebuild()
+
+    @property
+    def counted(self) -> tuple[Connector, ...]:
+        """The connectors of the plan, and those that have left and may still draw."""
+        return (*self.plan.connectors, *self._leavers.connectors)
+
+    def plugs(self, chargers: Mapping[str, ChargerState], now: Instant) -> dict[str, Plug]:
+        """What is known of every connector that counts, by its id."""
+        self.look_at_clock(now)
+        orders = self.connector_orders.resolve(now.wall)
+        left = {plug.connector: plug for plug in self._leavers.plugs}
+        return left | {
+            connector.id: apply(
+                orders.get(connector.id), plugs.plug(chargers.get(charger), connector, number, now)
+            )
+            for connector, charger, number in self._order
+        }
+
+    def _rebuild(self) -> None:
+        self._balancer = self._balancer.successor(self.plan.circuits, self.counted, self.plan.settings)
 
     @property
     def buildings(self) -> tuple[Building, ...]:
@@ -59,7 +119,24 @@ class LoadControl:
 
     def look_at_clock(self, now: Instant) -> None:
         """To be asked before a limit is set: the wall clock may have been set since the last decision."""
-        self._watch.look_at_clock(now)
+        step_s = self._watch.look_at_clock(now)
+        if step_s:
+            self.connector_orders.clock_stepped(step_s)
+
+    def recover(self, documents: Iterable[Document], now: Instant, *, not_before: float) -> list[str]:
+        """Orders for connectors of before a restart; what is left out, in words."""
+        wired, complaints = [connector.id for connector in self.plan.connectors], list[str]()
+        for document in documents:
+            if document.kind == CONNECTOR_ORDERS:
+                saved = msgspec.json.decode(document.value)
+                complaints += self.connector_orders.restore(
+                    saved, now.wall, wired=wired, trusted=now.trusted, not_before=not_before
+                )
+        return complaints
+
+    def shortage(self, connectors: Sequence[str]) -> str | None:
+        """`Balancer.shortage`, by the last decision."""
+        return self._balancer.shortage(connectors)
 
     def decide(
         self, chargers: Mapping[str, ChargerState], now: Instant
@@ -70,14 +147,30 @@ class LoadControl:
             for connector, charger, number in self._order
         ]
         self.look_at_clock(now)
+        if self._leavers.end(now):
+            self._rebuild()
         limits = self.limits.resolve(now.wall)
-        self.allocation = self._balancer.step(now.mono, self.readings, states, limits)
+        orders = self.connector_orders.resolve(now.wall)
+        states = [apply(orders.get(plug.connector), plug) for plug in states]
+        plugged = [*states, *self._leavers.plugs]
+        self.allocation = self._balancer.step(now.mono, self.readings, plugged, limits)
         for plug, (connector, charger, number) in zip(states, self._order, strict=True):
             if not plug.steered:
                 words = plugs.why_not_steered(chargers.get(charger), number)
                 self._tell_why(connector.id, f"{words}: {plug.reserved_a:.0f} A are kept for it")
-        notices = self._watch.news(now) + self._alarms(self.allocation.alarms)
+        notices = self._watch.news(now) + self._ended() + self._alarms(self.allocation.alarms)
         return self._orders(chargers, now), notices
+
+    def _ended(self) -> list[Noticed]:
+        """Orders for connectors whose time is over."""
+        ended = self.connector_orders.lapsed
+        told = {"bypass": "it is balanced again", "limit": "its own limit has ended"}
+        notices = [
+            Noticed(f"connector_{order.kind}_ended", f"{order.connector}: {told[order.kind]}", warning=False)
+            for order in ended
+        ]
+        ended.clear()
+        return notices
 
     def _tell_why(self, connector: str, text: str) -> None:
         """Who cannot be steered now: the balancer knows that, not why."""

@@ -254,7 +254,8 @@ def note_boot(state: ChargerState, now: Instant) -> list[Effect]:
     """A charger that boots again and again is worth a look; it is told to take its time (fault 42)."""
     soon = now.mono - state.boot_seen_at < BOOT_LOOP_GAP_S
     state.boots_in_a_row = state.boots_in_a_row + 1 if soon else 1
-    state.boot_seen_at = now.mono
+    state.boot_seen_at, state.boot_seen_wall = now.mono, now.wall
+    state.clock.start_over(now)
     if state.boots_in_a_row != BOOT_LOOP_BOOTS:
         return []
     text = f"{state.identity}: booted {BOOT_LOOP_BOOTS} times, less than {BOOT_LOOP_GAP_S:g} s apart"

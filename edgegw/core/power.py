@@ -6,6 +6,7 @@ Data only. `actuation` brings a charger to what it should have, `owned_profiles`
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, tzinfo
 from enum import StrEnum
@@ -76,6 +77,7 @@ class ConnectorPower:
         "retry_at",
         "safe_accepted_a",
         "said_at",
+        "unrenewed_until",
         "unsure",
         "why",
         "wiring",
@@ -103,6 +105,7 @@ class ConnectorPower:
         self.maybe_a: float | None = None
         self.maybe_until = INFINITE
         self.maybe_for = ""
+        self.unrenewed_until = -INFINITE  # mono: a person watches its limit run out, nobody renews it
         self.unsure = False  # boot, reconnect, no answer: the limit must be sent again although it is known
         self.expires_at = INFINITE  # mono: then the accepted limit ends and `wiring.safe_a` holds
         self.expires_wall: float | None = None  # the same after a restart, until the next answer
@@ -121,6 +124,19 @@ class ConnectorPower:
         self.obeyed_since = INFINITE  # mono: since when one that disobeyed is within its limit again
         self.writes_today = 0  # profiles sent since midnight UTC (flash wear)
         self.writes_day = 0
+
+
+class ProfileAnswer(msgspec.Struct, frozen=True, gc=False):
+    """What the charger said to one profile of the box, for people."""
+
+    at: float  # wall
+    connector: int
+    method: str
+    limit_a: float | None
+    answer: str
+
+
+PROFILE_ANSWERS_KEPT = 20
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +170,7 @@ class PowerState:
 
     __slots__ = (
         "adopted",
+        "answers",
         "armed",
         "asking",
         "attempts",
@@ -187,6 +204,7 @@ class PowerState:
         wirings = policy.wirings.get(charger, ())
         self.connectors = {wiring.connector: ConnectorPower(wiring) for wiring in wirings}
         self.book = ProfileBook()
+        self.answers: deque[ProfileAnswer] = deque(maxlen=PROFILE_ANSWERS_KEPT)  # newest last
         self.entries = policy.quirks  # all that are known; matched when the charger is known
         self.quirks: Quirks = DEFAULT
         self.capabilities = Capabilities()

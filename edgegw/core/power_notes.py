@@ -11,9 +11,10 @@ import msgspec
 from edgegw.balance.model import INFINITE
 from edgegw.core.effects import Effect, Noticed
 from edgegw.core.events import Instant
-from edgegw.core.power import ConnectorPower, Control
+from edgegw.core.power import ConnectorPower, Control, ProfileAnswer
 from edgegw.core.records import Document
 from edgegw.core.state import ChargerState
+from edgegw.wire.frames import CallError, CallResult
 
 KIND = "power"
 _CHARGER_KEY = ""  # the document about the charger as a whole
@@ -76,6 +77,22 @@ def obeys_again(state: ChargerState, c: ConnectorPower, *before: Control) -> lis
         return []
     text = f"{state.identity}/{c.wiring.connector} keeps to its limits again"
     return [Noticed(kinds[known], text, warning=False)]
+
+
+def note_answer(
+    state: ChargerState,
+    connector: int,
+    method: str,
+    limit_a: float | None,
+    answer: CallResult | CallError | None,
+    now: Instant,
+) -> None:
+    """For whoever asks what this charger says to its limits."""
+    if answer is None:
+        said = "no answer"
+    else:
+        said = answer.code if isinstance(answer, CallError) else str(answer.payload.get("status", ""))
+    state.power.answers.append(ProfileAnswer(now.wall, connector, method, limit_a, said[:50]))
 
 
 def count_write(c: ConnectorPower, now: Instant) -> None:

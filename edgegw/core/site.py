@@ -88,6 +88,16 @@ class Site:
     def _one_further(self) -> int:
         return LOCAL_ID_FIRST if self._local_id >= LOCAL_ID_LAST else self._local_id + 1
 
+    @property
+    def last_local_id(self) -> int:
+        return self._local_id
+
+    def skip_local_ids(self, count: int) -> SaveDocument:
+        """Never give the next `count` ids: a store that was restored does not know who has them."""
+        size = LOCAL_ID_LAST - LOCAL_ID_FIRST + 1
+        self._local_id = LOCAL_ID_FIRST + (self._local_id - LOCAL_ID_FIRST + count) % size
+        return self._local_id_record()
+
     def local_id_seen(self, local: int) -> None:
         self._local_id = max(self._local_id, local)
 

@@ -14,6 +14,7 @@ import msgspec
 
 from edgegw.core.authorization import Authorization
 from edgegw.core.calls import CallQueue
+from edgegw.core.charger_clock import ClockWatch
 from edgegw.core.energy_book import EnergyBook
 from edgegw.core.file_orders import KINDS, FileOrders
 from edgegw.core.outbox import Outbox
@@ -47,6 +48,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     serial: str = ""
     firmware: str = ""
     boot: bytes = b""  # the newest BootNotification frame
+    booted_at: float = 0.0  # wall, when it came; 0: not known
     told_accepted: bool = False  # the charger's last boot was answered Accepted, by cloud or box
     cloud_url: str = ""  # adopted upstream, "" for the site's
     file_protocols: tuple[str, ...] = ()  # "HTTP", "FTP", ... as it says itself; () it never did
@@ -86,8 +88,10 @@ class ChargerState:
         "authorization",
         "boot_at",
         "boot_seen_at",
+        "boot_seen_wall",
         "boots_in_a_row",
         "charger_up",
+        "clock",
         "cloud_up",
         "connectors",
         "energy",
@@ -127,6 +131,7 @@ class ChargerState:
         self.epoch = 0
         self.epoch_rows = 0
         self.boot_seen_at = float("-inf")  # mono
+        self.boot_seen_wall = 0.0
         self.boots_in_a_row = 0  # each soon after the one before
         self.boot_at = 0.0  # the box boots for the charger then (mono); 0 never
         self.give_ups = 0  # CALLs in a row that the cloud did not answer on this leg
@@ -134,6 +139,7 @@ class ChargerState:
         self.replay_retry_at = 0.0  # the stored message ahead waits until then (mono)
         self.seq_no: dict[str, int] = {}  # 2.x: last seqNo per running transaction
         self.last_seen_wall = 0.0
+        self.clock = ClockWatch()
         self.power = PowerState(identity, site.power)
         self.reports = ReportBook()
         self.energy = EnergyBook()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -274,6 +275,14 @@ class Transactions:
         pair = msgspec.json.decode(document.value, type=IdPair)
         self._keep(pair)
         return pair.local
+
+    def pair_documents(self) -> list[SaveDocument]:
+        """What is kept of the ids, as `recover_pair` reads it."""
+        return [self._document(pair.local, msgspec.json.encode(pair)) for pair in self._pairs.values()]
+
+    def newest_ended(self, count: int) -> tuple[TransactionRecord, ...]:
+        """Oldest first, as `recover` wants them."""
+        return tuple(islice(reversed(self._past.values()), count))[::-1]
 
     def recover(self, running: tuple[TransactionRecord, ...], ended: tuple[TransactionRecord, ...]) -> None:
         """`ended` as well: a Stop that is repeated after a restart must not write over its record."""

@@ -7,7 +7,7 @@ may still come and is then learned from, not passed on.
 
 from __future__ import annotations
 
-from edgegw.core import file_status, learning, local_csms, replay, rewriting, routing, sanity
+from edgegw.core import file_status, learning, local_csms, own_reports, replay, rewriting, routing, sanity
 from edgegw.core.authorization import token_1x, token_2x
 from edgegw.core.calls import NEVER, Origin, Outgoing, Priority
 from edgegw.core.effects import CloseCloud, Effect, Noticed, SendCharger, SendCloud
@@ -32,6 +32,8 @@ def on_call(state: ChargerState, call: Call, now: Instant) -> list[Effect]:
         seen = _seen_before(state, call, known)
         if seen is not None:
             return seen
+    if own_reports.is_own(state, call):
+        return own_reports.heard(state, call, now)
     rule = routing.from_charger(state.version, call.action)
     state.remember_call(call.id, call.raw, transactional=rule.keep is Lane.TRANSACTION)
     if call.action == "BootNotification":

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgegw.control.drawn import word_of
 from edgegw.control.verdict import verdict
 from edgegw.core import plugs
 from edgegw.core.cloud_cap import connector_of
 from edgegw.core.events import Instant
 from edgegw.core.power import ConnectorPower
-from edgegw.core.records import TransactionRecord
-from edgegw.core.state import ChargerState, ConnectorStatus
+from edgegw.core.state import ChargerState
 from edgegw.mqtt import payloads
 from edgegw.mqtt.numbers import clipped, rounded, utc
 from edgegw.mqtt.snapshot_box import host_of
@@ -148,19 +148,6 @@ class ChargerMaker:
         made = _connector(number, key, power)
         self._connectors[number] = key, made
         return made
-
-
-def word_of(
-    state: ChargerState,
-    status: ConnectorStatus | None,
-    power: ConnectorPower | None,
-    record: TransactionRecord | None,
-) -> str:
-    """What tells whether current flows. 2.x says it with its transaction; "Occupied" tells nothing."""
-    if state.version.is_2x and record is not None:
-        return power.charging_state if power is not None else ""
-    said = status.status if status is not None else ""
-    return "Idle" if said == "Occupied" and state.version.is_2x else said
 
 
 def _connector(number: int, key: tuple[Any, ...], power: ConnectorPower | None) -> payloads.ConnectorState:

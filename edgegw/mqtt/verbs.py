@@ -8,28 +8,21 @@ Rules of this file:
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections.abc import Awaitable, Callable, Mapping, Set
 from typing import Any, Protocol
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
 from edgegw.config_mqtt import Mqtt, Verb
-from edgegw.control import firmware_models, models, power_models
-from edgegw.control.masking import mask_tag
+from edgegw.control import detail_models as detail
+from edgegw.control import firmware_models, models, ocpp_calls, power_models
+from edgegw.control.action_desk import masked
 from edgegw.control.service import Service
-from edgegw.mqtt import calls, requests
+from edgegw.mqtt import requests
 from edgegw.mqtt.commands import CommandFailed
 from edgegw.mqtt.requests import Request
 from edgegw.mqtt.topics import slugs
-from edgegw.runtime import clock
 from edgegw.runtime.gateway import Gateway
-from edgegw.wire.versions import Version
-
-# Below those of rollouts and logs (0x7C00_0000) and above what a cloud counts up to.
-REMOTE_START_ID_FIRST = 0x7800_0000
-REMOTE_START_IDS = 0x0400_0000
 
 Data = dict[str, Any]
 
@@ -68,8 +61,6 @@ class Verbs:
         self._settings = settings
         self._alarms = alarms
         self._names = _Names()
-        # Other numbers after a restart: a charger may still hold a start that was not used.
-        self._starts = itertools.count(int(clock.now().wall))
         self._ways: Mapping[Verb, Callable[[Any, tuple[str, ...]], Awaitable[Data]]] = {
             "limit/set": self._limit_set,
             "limit/release": self._limit_release,
@@ -143,19 +134,9 @@ class Verbs:
 
     async def _call(self, asked: Request, chargers: tuple[str, ...]) -> Data:
         (identity,) = chargers
-        seen = await self._service.charger(identity)
-        session = _session(asked, seen) if isinstance(asked, requests.Stop) else ""
-        start_id = REMOTE_START_ID_FIRST + next(self._starts) % REMOTE_START_IDS
-        try:
-            made = calls.call_of(asked, Version(seen.version), calls.Facts(session, start_id))
-        except calls.NotPossible as no:
-            raise CommandFailed("not_possible", str(no)) from no
-        payload: dict[str, JsonValue] = made.payload
-        answer = await self._service.call(
-            identity, models.CallRequest(action=made.action, payload=payload), _asker()
-        )
+        told = await self._service.actions.ask(identity, order_of(asked), _asker())
         card = asked.id_token if isinstance(asked, requests.Start) else ""
-        return _told(identity, made.action, answer, card)
+        return _told(identity, told.action, told.answer, card)
 
     async def _diagnostics_get(self, asked: requests.DiagnosticsGet, chargers: tuple[str, ...]) -> Data:
         (identity,) = chargers
@@ -239,28 +220,39 @@ def _effective(view: power_models.PowerView, circuit: str) -> tuple[float | None
     return lowest or (None, "")
 
 
-def _session(asked: requests.Stop, seen: models.ChargerView) -> str:
-    """The transaction to stop; of two on one connector the newer."""
-    if asked.session is not None:
-        return str(asked.session)
-    there = [one for one in seen.transactions if (one.evse or one.connector) == asked.connector]
-    if not there:
-        text = f"nothing charges on connector {asked.connector} of {seen.identity}"
-        raise CommandFailed("no_such_session", text)
-    return there[-1].id
+def order_of(asked: Request) -> detail.Order:
+    """The same as an order of the local API. KeyError for a request that is no action on a charger."""
+    return _ORDERS[type(asked)](asked)
+
+
+def _stop(asked: requests.Stop) -> detail.Stop:
+    session = None if asked.session is None else str(asked.session)
+    return detail.Stop(transaction=session, connector=asked.connector)
+
+
+def _start(asked: requests.Start) -> detail.Start:
+    return detail.Start(id_tag=asked.id_token, connector=asked.connector, id_token_type=asked.id_token_type)
+
+
+_ORDERS: Mapping[type[Request], Callable[[Any], detail.Order]] = {
+    requests.Availability: lambda asked: detail.Availability(
+        operative=asked.operative, connector=asked.connector
+    ),
+    requests.Reset: lambda asked: detail.Reset(kind=asked.type, force=True),
+    requests.Unlock: lambda asked: detail.Unlock(connector=asked.connector),
+    requests.Start: _start,
+    requests.Stop: _stop,
+    requests.Trigger: lambda asked: detail.Trigger(message=asked.message, connector=asked.connector),
+}
 
 
 def _told(identity: str, action: str, answer: models.CallAnswer, card: str) -> Data:
     """Raises CommandFailed for a no. Everyone on the broker may read it, so `card` is masked in it."""
     if answer.outcome == "error":
         text = f"{identity} answered {action} with {answer.code}: {answer.description}"
-        raise CommandFailed("charger_error", _masked(text, card))
-    status = {name: _masked(word, card) for name, word in calls.status_of(answer.payload).items()}
-    if status["status"] not in calls.DONE:
+        raise CommandFailed("charger_error", masked(text, card))
+    status = {name: masked(word, card) for name, word in ocpp_calls.status_of(answer.payload).items()}
+    if status["status"] not in ocpp_calls.DONE:
         text = f"{identity} answered {action} with {status['status'] or 'no status'}"
         raise CommandFailed("charger_refused", text, status)
     return status
-
-
-def _masked(text: str, card: str) -> str:
-    return re.sub(re.escape(card), mask_tag(card), text, flags=re.IGNORECASE) if card else text

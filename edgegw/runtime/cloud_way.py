@@ -19,7 +19,8 @@ from edgegw.core import admission
 from edgegw.runtime import clock
 from edgegw.runtime.backoff import Backoff, BackoffSettings
 from edgegw.runtime.ports import CloudDialler, DialFailed, DialRequest, DialTurns
-from edgegw.runtime.session import CloudSide, Session
+from edgegw.runtime.session import Session
+from edgegw.runtime.sides import CloudSide
 from edgegw.runtime.tasks import Tasks
 from edgegw.wire.versions import Version
 

@@ -21,6 +21,7 @@ from edgegw.core.records import SaveDocument
 from edgegw.core.site import Site
 from edgegw.core.state import Registration
 from edgegw.runtime import clock
+from edgegw.runtime.acceptance import Acceptance
 from edgegw.runtime.cloud_way import NO_COMMON_VERSION, PASSED_THROUGH, CloudWay, GatewaySettings
 from edgegw.runtime.ports import (
     Admitted,
@@ -31,7 +32,9 @@ from edgegw.runtime.ports import (
     Refused,
     Verifiers,
 )
-from edgegw.runtime.session import ChargerSide, CloudSide, Session
+from edgegw.runtime.session import Session
+from edgegw.runtime.sides import ChargerSide, CloudSide
+from edgegw.runtime.strangers import Strangers
 from edgegw.runtime.tasks import Tasks
 from edgegw.wire.versions import Version
 
@@ -48,6 +51,7 @@ class Notice(msgspec.Struct, frozen=True):
     charger: str
     kind: str
     text: str
+    peer: str = ""  # of a handshake: the address it came from
 
 
 class Entrance:
@@ -67,6 +71,8 @@ class Entrance:
         """`session` makes the one of a newcomer."""
         self.at_door: set[str] = set()
         self.failures: deque[Notice] = deque(maxlen=NOTICES_MAX)
+        self.strangers = Strangers()
+        self.acceptance = Acceptance()
         self.stopping = False
         self._site = site
         self._settings = settings
@@ -96,18 +102,33 @@ class Entrance:
         if len(self._sessions) >= SESSIONS_MAX and target.identity not in self._sessions:
             return self._refuse(target.identity, request, 503, f"{SESSIONS_MAX} chargers are known already")
         if not self._is_welcome(target.identity):
-            return self._refuse(target.identity, request, 404, "unknown charger: not in [chargers] known")
+            wall = clock.now().wall
+            self.strangers.knocked(target.identity, request.peer_ip, request.subprotocols, wall)
+            return self._refuse(
+                target.identity, request, 404, "unknown charger: not in [chargers] known, nor accepted"
+            )
         if target.identity in self.at_door or self.stopping:
             return self._refuse(target.identity, request, 503, "another connection of it is being admitted")
         self.at_door.add(target.identity)
         try:
-            return await self._admit(target, request)
+            admitted = await self._admit(target, request)
+            if self._is_welcome(target.identity) or isinstance(admitted, Refused):
+                return admitted
+            return self._taken_back(target.identity, request)
         finally:
             self.at_door.discard(target.identity)
+
+    def _taken_back(self, identity: str, request: HandshakeRequest) -> Refused:
+        """A person said so while the cloud was dialled for it."""
+        if (session := self._sessions.get(identity)) is not None:
+            session.drop_cloud("the charger is not accepted here any more")
+        return self._refuse(identity, request, 404, "unknown charger: it was taken back just now")
 
     def _is_welcome(self, identity: str) -> bool:
         if self._site.policy.accept_unknown_chargers or identity in self._settings.known:
             return True
+        if (word := self.acceptance.word(identity)) is not None:
+            return word.welcome
         known = self._sessions.get(identity)
         return known is not None and known.charger.state.profile.registration is Registration.ACCEPTED
 
@@ -252,7 +273,7 @@ class Entrance:
 
     def _note_failure(self, identity: str, peer_ip: str, reason: str) -> None:
         self._site.counters["handshake_refused"] += 1
-        self.failures.append(Notice(clock.now().wall, identity or peer_ip, "handshake", reason))
+        self.failures.append(Notice(clock.now().wall, identity or peer_ip, "handshake", reason, peer_ip))
         log.warning(
             "handshake from %s %sfailed: %s", peer_ip, f"as {identity!r} " if identity else "", reason
         )

@@ -8,11 +8,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from edgegw.core.charger import Charger
-from edgegw.core.effects import CallFinished, CallOutcome, LoadRows, Noticed
-from edgegw.core.events import CallRequested, Event, RowsLoaded, RowsReleased
+from edgegw.core.effects import CallFinished, CallOutcome, LoadRows, Noticed, Reported
+from edgegw.core.events import CallRequested, Event, Rewired, RowsLoaded, RowsReleased
 from edgegw.core.files import FileEffect, FirmwareNews, UploadNews
-from edgegw.core.load_control import LoadControl
+from edgegw.core.limits_held import EXPIRY_SLACK_S
+from edgegw.core.load_control import LoadControl, PowerPlan
 from edgegw.core.records import Recovery, SaveTransaction, StoreOp, TransactionRecord
 from edgegw.core.site import Site
 from edgegw.errors import StoreFault
@@ -35,7 +38,8 @@ from edgegw.runtime.ports import (
 from edgegw.runtime.replay_rate import ReplayRate
 from edgegw.runtime.ride_along import RideAlong
 from edgegw.runtime.sequencer import Done
-from edgegw.runtime.session import Session, SessionOwner
+from edgegw.runtime.session import Session
+from edgegw.runtime.session_owner import Record, SessionOwner
 from edgegw.runtime.tasks import Tasks
 from edgegw.runtime.watchers import Watchers
 
@@ -68,6 +72,7 @@ class Gateway(SessionOwner):
         self._riders = RideAlong(self._commit_riders)
         self._observer = Observer()
         self.observe = self._observer.look
+        self.record: Record | None = None  # set it before the first session
         self._tasks = Tasks()
         self.cloud = CloudWay(settings, dialler, turns, self._tasks)
         self.entrance = Entrance(
@@ -79,6 +84,7 @@ class Gateway(SessionOwner):
         self.files: FilesPort | None = None  # firmware and diagnostics; None: they are relayed
         self.file_listeners: list[Callable[[str, FirmwareNews | UploadNews], None]] = []
         self.notice_listeners: Watchers[Notice] = Watchers()
+        self.report_listeners: Watchers[tuple[str, Reported]] = Watchers()
         self.transaction_listeners: Watchers[TransactionRecord] = Watchers()
         self.stopping = False
 
@@ -92,12 +98,27 @@ class Gateway(SessionOwner):
                 if document.kind == "verifier":
                     session.verifier = document.value.decode()
             self.sessions[kept.charger] = session
+        if gone := self.entrance.acceptance.recover(recovery.documents, self.settings.known):
+            self.commit_site(list(gone))
+        for identity in self.entrance.acceptance.welcome:
+            self.session(identity)  # it may never have connected
 
     def balance(self, control: LoadControl, meters: tuple[str, ...]) -> LoadLoop:
         """Steer the chargers of `control`'s plan from now on."""
         self.load = LoadLoop(control, self.sessions, self.note, self.commit_site, meters)
         self.load.start()
         return self.load
+
+    def rewire(self, plan: PowerPlan) -> None:
+        """Other connectors are balanced from now on; `balance` came before."""
+        assert self.load is not None
+        before, power = self.load.control.plan.wirings, self.site.power
+        self.load.replan(plan, hold_s=power.profile_lifetime_s + EXPIRY_SLACK_S)
+        self.site.power = msgspec.structs.replace(power, wirings=plan.wirings)
+        for identity in sorted(before.keys() | plan.wirings.keys()):
+            if before.get(identity) != plan.wirings.get(identity):
+                self.tell(identity, Rewired())
+        self.load.step()
 
     async def stop(self) -> None:
         self.stopping = self.cloud.stopping = self.entrance.stopping = True
@@ -118,14 +139,17 @@ class Gateway(SessionOwner):
 
     @property
     def named(self) -> frozenset[str]:
-        """Chargers that the site file names."""
+        """Chargers that the site file names, or a person did."""
         wired = self.load.control.plan.wirings.keys() if self.load is not None else ()
-        return self.settings.known.union(wired)
+        return self.settings.known.union(wired, self.entrance.acceptance.welcome)
 
     def expects(self, identity: str) -> bool:
         """Who is here or is named by the site file; all, when that names none. Others were taken away."""
         session, known = self.sessions.get(identity), self.settings.known
         if not known or identity in known or (session is not None and session.charger_leg is not None):
+            return True
+        word = self.entrance.acceptance.word(identity)
+        if word is not None and word.welcome:
             return True
         return (
             self.load is not None and identity in self.load.control.plan.wirings
@@ -329,6 +353,10 @@ class Gateway(SessionOwner):
         future, _ = self._tickets.pop(effect.ticket, (None, None))
         if future is not None and not future.done():
             future.set_result(effect)
+
+    def reported(self, session: Session, effect: Reported) -> None:
+        """A part of an inventory that somebody on the box asked this charger for."""
+        self.report_listeners.tell((session.identity, effect))
 
     async def released(self, identity: str, count: int) -> None:
         """Parked rows of a charger are `stored` again in the store. Raises StoreFault."""

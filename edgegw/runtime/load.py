@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from edgegw.balance.model import Reading
+from edgegw.balance.model import Allocation, Reading
 from edgegw.core.effects import Noticed
-from edgegw.core.load_control import LoadControl
+from edgegw.core.load_control import CONNECTOR_ORDERS, LoadControl, PowerPlan
 from edgegw.core.records import SaveDocument, StoreOp
 from edgegw.runtime import clock
 from edgegw.runtime.session import Session
+from edgegw.runtime.watchers import Watchers
 
 log = logging.getLogger("edgegw.load")
 
@@ -52,6 +53,7 @@ class LoadLoop:
         self.steps = 0
         self.failures = 0
         self.failing = False  # the last decision did
+        self.decided: Watchers[Allocation] = Watchers()
         self._sessions = sessions
         self._noticed = noticed
         self._commit = commit
@@ -60,6 +62,7 @@ class LoadLoop:
         self._stepped_at = float("-inf")
         self._stopped = False
         self._kept_revision = 0  # of the limits
+        self._kept_orders = 0  # the same of orders for connectors
 
     def start(self) -> None:
         self._tick()
@@ -69,6 +72,11 @@ class LoadLoop:
         for timer in (self._timer, self._soon):
             if timer is not None:
                 timer.cancel()
+
+    def replan(self, plan: PowerPlan, *, hold_s: float) -> None:
+        """Balance by another plan from the next step on (`LoadControl.replan`)."""
+        states = {identity: session.charger.state for identity, session in self._sessions.items()}
+        self.control.replan(plan, states, clock.now(), hold_s=hold_s)
 
     # --- what the meters say ---------------------------------------------------------------------
 
@@ -123,6 +131,8 @@ class LoadLoop:
         self._keep_limits()
         for notice in notices:
             self._noticed(notice)
+        if self.control.allocation is not None:  # who watches comes last
+            self.decided.tell(self.control.allocation)
 
     def _tell(self, *, failing: bool) -> None:
         """The alarm begins and ends."""
@@ -144,9 +154,18 @@ class LoadLoop:
 
     def _keep_limits(self) -> None:
         """Whatever changed them: people, their own end, a clock that was set."""
+        self._keep_connector_orders()
         limits = self.control.limits
         if limits.revision == self._kept_revision:
             return
         self._kept_revision = limits.revision
         value = msgspec.json.encode(limits.to_json())
         self._commit([SaveDocument(kind="limits", charger="", key="", value=value)])
+
+    def _keep_connector_orders(self) -> None:
+        orders = self.control.connector_orders
+        if orders.revision == self._kept_orders:
+            return
+        self._kept_orders = orders.revision
+        value = msgspec.json.encode(orders.to_json())
+        self._commit([SaveDocument(kind=CONNECTOR_ORDERS, charger="", key="", value=value)])

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from edgegw.core.calls import NEVER, CallQueue
 from edgegw.core.charger import Charger
@@ -24,6 +24,7 @@ from edgegw.core.effects import (
     Effect,
     LoadRows,
     Noticed,
+    Reported,
     SendCharger,
     SendCloud,
 )
@@ -35,15 +36,17 @@ from edgegw.core.events import (
     CloudLost,
     CloudSpoke,
     Event,
+    Instant,
     ReplayGranted,
     Woke,
 )
 from edgegw.core.files import FetchFirmware, FileEffect, FirmwareNews, OpenUpload, UploadNews
-from edgegw.core.records import StoreOp
-from edgegw.runtime import clock
+from edgegw.core.flight import FrameTurnedAway, StateKept, Why
+from edgegw.runtime import clock, pace
 from edgegw.runtime.ports import Leg
-from edgegw.runtime.sequencer import Done, Sequencer
-from edgegw.wire.frames import CallError, CallResult, Frame, FrameRefused, parse
+from edgegw.runtime.sequencer import Sequencer
+from edgegw.runtime.session_owner import SessionOwner
+from edgegw.wire.frames import CallError, CallResult, FrameRefused, parse
 from edgegw.wire.versions import Version
 
 log = logging.getLogger("edgegw.charger")
@@ -55,40 +58,12 @@ BACKLOG_MAX = 256  # effects behind the disk; beyond it the charger is slowed do
 # The same for the cloud, which may have one CALL under way (OCPP-J 4.1.1). Each of its charging profiles is a
 # commit of its own, and a limit that must be lowered stands behind them.
 CLOUD_BACKLOG_MAX = 32
-
-
-class SessionOwner(Protocol):
-    """What a session needs of the gateway around it."""
-
-    observe: Callable[[Version, Frame, str | None, Counter[str]], None]
-
-    def commit(self, ops: list[StoreOp], done: Done) -> None: ...
-
-    def load_rows(self, session: Session, effect: LoadRows) -> None: ...
-
-    def ask_replay_slot(self, session: Session) -> None: ...
-
-    def call_finished(self, effect: CallFinished) -> None: ...
-
-    def credentials_changed(self, session: Session, password: str) -> None: ...
-
-    def noticed(self, session: Session, notice: Noticed) -> None: ...
-
-    def file_effect(self, session: Session, effect: FileEffect) -> None: ...
-
-    def charger_leg_opened(self, session: Session) -> None: ...
-
-    def cloud_leg_opened(self, session: Session) -> None: ...
-
-    def cloud_leg_lost(self, session: Session) -> None: ...
-
-    def charger_leg_lost(self, session: Session) -> None: ...
-
-    def broken(self, session: Session, error: BaseException) -> None: ...
+CHARGER_AGAIN_S, CLOUD_AGAIN_S = 0.02, 0.05  # who was slowed down is looked at again
 
 
 class Session:
     __slots__ = (
+        "_decided_at",
         "_owner",
         "_timer",
         "_timer_at",
@@ -108,8 +83,10 @@ class Session:
         "peer_ip",
         "quarantine",
         "raw_segment",
+        "record",
         "redialling",
         "sequencer",
+        "touched",
         "verifier",
         "version",
     )
@@ -136,7 +113,10 @@ class Session:
         self.cloud_since = 0.0
         self.cloud_error = ""
         self.redialling = False
+        self.touched = 0  # grows with whatever may change what people see of it
+        self.record = owner.record
         self._owner = owner
+        self._decided_at: Instant | None = None  # of the event whose effects go out now
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
 
@@ -144,14 +124,20 @@ class Session:
 
     def handle(self, event: Event) -> None:
         now = clock.now()
+        self.touched += 1
+        if self.record is not None:
+            self.record((now, self.identity, event))
+            self._decided_at = now
         try:
             effects = self.charger.handle(event, now)
         except Exception as bug:  # the supervisor's edge: this session only
+            self._decided_at = None
             log.exception("%s: bug while deciding on %s", self.identity, type(event).__name__)
             self._owner.broken(self, bug)
             return
         if effects:
             self.sequencer.push(effects)
+        self._decided_at = None
         wake = self.charger.wake_at
         if wake < self._timer_at:
             self._arm(wake)
@@ -181,6 +167,7 @@ class Session:
         if old is not None:  # two handshakes of one charger were under way
             old.close(1001, "replaced by a new connection")
             self.charger_closed(old, 1001, "replaced by a new connection")
+        self._first_leg_opens()
         self.charger_leg = leg
         self.version = version
         self.bad_frames = 0
@@ -200,24 +187,13 @@ class Session:
         action = _action_of(asked, frame) if type(frame) is CallResult else None
         self.handle(ChargerSpoke(frame))
         self._owner.observe(self.version, frame, action, self.complaints)
-        if self.charger.charger_is_ahead or self.sequencer.held > BACKLOG_MAX:
-            self._slow_down()
-
-    def _slow_down(self) -> None:
-        """TCP back pressure; looked at again soon, without a timer per message."""
         leg = self.charger_leg
-        if leg is None:
-            return
-        leg.pause_reading()
-        asyncio.get_running_loop().call_later(0.02, self._speed_up, leg)
+        if (self.charger.charger_is_ahead or self.sequencer.held > BACKLOG_MAX) and leg is not None:
+            pace.hold(leg, CHARGER_AGAIN_S, self._charger_must_wait)
 
-    def _speed_up(self, leg: Leg) -> None:
-        if leg is not self.charger_leg:
-            return
-        if self.charger.charger_is_ahead or self.sequencer.held > BACKLOG_MAX:
-            asyncio.get_running_loop().call_later(0.02, self._speed_up, leg)
-        else:
-            leg.resume_reading()
+    def _charger_must_wait(self, leg: Leg) -> bool | None:
+        ahead = self.charger.charger_is_ahead or self.sequencer.held > BACKLOG_MAX
+        return ahead if leg is self.charger_leg else None
 
     def _charger_frame_refused(self, data: bytes, refusal: FrameRefused) -> None:
         self.bad_frames += 1
@@ -226,18 +202,21 @@ class Session:
         if leg is None:
             return
         if refusal.reply is not None:
-            leg.send(refusal.reply)
+            self._send_charger(SendCharger(refusal.reply))
         if refusal.close_code is not None:
             leg.close(refusal.close_code, refusal.rule)
         elif self.bad_frames >= BAD_FRAMES_MAX:
             leg.close(1008, "too many messages that are not OCPP-J")
 
     def _put_aside(self, data: bytes, side: str, refusal: FrameRefused) -> None:
+        self.touched += 1
         if self.quarantine is None:
             self.quarantine = deque(maxlen=QUARANTINE_MAX)
         text = data[:QUARANTINE_BYTES].decode("utf-8", "backslashreplace")
         self.quarantine.append((clock.now().wall, f"{side}: {refusal.rule}", text))
         self.complaints[f"{side} frame: {refusal.rule}"] += 1
+        if self.record is not None:
+            self.record((clock.now(), self.identity, FrameTurnedAway(side, refusal.rule, data)))
         if self.bad_frames in (0, 1, BAD_FRAMES_MAX):
             log.warning("%s: refused a message of the %s: %s", self.identity, side, refusal.rule)
 
@@ -254,6 +233,7 @@ class Session:
 
     def cloud_opened(self, leg: Leg) -> None:
         self.drop_cloud("replaced by a new connection")  # left by a handshake that came to nothing
+        self._first_leg_opens()
         self.cloud_leg = leg
         self.cloud_error = ""
         self.cloud_since = clock.now().wall
@@ -268,31 +248,20 @@ class Session:
             self._put_aside(data, "cloud", refusal)
             if self.cloud_leg is not None:
                 if refusal.reply is not None:
-                    self.cloud_leg.send(refusal.reply)
+                    self._send_cloud(SendCloud(refusal.reply))
                 if refusal.close_code is not None:
                     self.cloud_leg.close(refusal.close_code, refusal.rule)
             return
         action = _action_of(self.charger.state.to_cloud, frame) if type(frame) is CallResult else None
         self.handle(CloudSpoke(frame))
         self._owner.observe(self.version, frame, action, self.complaints)
-        if self._cloud_is_ahead and self.cloud_leg is not None:
-            self._slow_cloud(self.cloud_leg)
+        leg = self.cloud_leg
+        if leg is not None and self._cloud_must_wait(leg):
+            pace.hold(leg, CLOUD_AGAIN_S, self._cloud_must_wait)
 
-    @property
-    def _cloud_is_ahead(self) -> bool:
-        return self.charger.cloud_is_ahead or self.sequencer.held > CLOUD_BACKLOG_MAX
-
-    def _slow_cloud(self, leg: Leg) -> None:
-        leg.pause_reading()
-        asyncio.get_running_loop().call_later(0.05, self._speed_up_cloud, leg)
-
-    def _speed_up_cloud(self, leg: Leg) -> None:
-        if leg is not self.cloud_leg:
-            return
-        if self._cloud_is_ahead:
-            asyncio.get_running_loop().call_later(0.05, self._speed_up_cloud, leg)
-        else:
-            leg.resume_reading()
+    def _cloud_must_wait(self, leg: Leg) -> bool | None:
+        ahead = self.charger.cloud_is_ahead or self.sequencer.held > CLOUD_BACKLOG_MAX
+        return ahead if leg is self.cloud_leg else None
 
     def cloud_closed(self, leg: Leg | None, code: int, reason: str) -> None:
         if leg is not self.cloud_leg:
@@ -312,10 +281,14 @@ class Session:
     def _send_charger(self, effect: SendCharger) -> None:
         if self.charger_leg is not None:
             self.charger_leg.send(effect.data)
+            if self.record is not None:
+                self.record((self._decided_at or clock.now(), self.identity, effect))
 
     def _send_cloud(self, effect: SendCloud) -> None:
         if self.cloud_leg is not None:
             self.cloud_leg.send(effect.data)
+            if self.record is not None:
+                self.record((self._decided_at or clock.now(), self.identity, effect))
 
     def _close_charger(self, effect: CloseCharger) -> None:
         if self.charger_leg is not None:
@@ -346,6 +319,9 @@ class Session:
     def _call_finished(self, effect: CallFinished) -> None:
         self._owner.call_finished(effect)
 
+    def _reported(self, effect: Reported) -> None:
+        self._owner.reported(self, effect)
+
     def _credentials_changed(self, effect: CredentialsChanged) -> None:
         self._owner.credentials_changed(self, effect.password)
 
@@ -365,6 +341,17 @@ class Session:
         """The decisions start over from what the store says; legs are closed by now."""
         self.sequencer.reset()
         self.charger = charger
+        self.touched += 1
+        self.record_state("again")
+
+    def _first_leg_opens(self) -> None:
+        if self.charger_leg is None and self.cloud_leg is None:
+            self.record_state("opens")
+
+    def record_state(self, why: Why) -> None:
+        """What decisions from here on stand on, for who replays them."""
+        if self.record is not None:
+            self.record((clock.now(), self.identity, StateKept.of(self.charger.state, why)))
 
     def close(self) -> None:
         if self._timer is not None:
@@ -385,6 +372,7 @@ _PERFORM: dict[type, Callable[[Session, Any], None]] = {
     LoadRows: Session._load_rows,
     AskReplaySlot: Session._ask_replay_slot,
     CallFinished: Session._call_finished,
+    Reported: Session._reported,
     CredentialsChanged: Session._credentials_changed,
     Noticed: Session._noticed,
     FetchFirmware: Session._file_effect,
@@ -392,65 +380,3 @@ _PERFORM: dict[type, Callable[[Session, Any], None]] = {
     OpenUpload: Session._file_effect,
     UploadNews: Session._file_effect,
 }
-
-
-class ChargerSide:
-    """Listener of one charger leg; deaf once the session has another."""
-
-    __slots__ = ("_leg", "_session", "_version")
-
-    def __init__(self, session: Session, version: Version) -> None:
-        self._session = session
-        self._version = version
-        self._leg: Leg | None = None
-
-    def on_open(self, leg: Leg) -> None:
-        self._leg = leg
-        self._session.charger_opened(leg, self._version)
-
-    def on_text(self, data: bytes) -> None:
-        session = self._session
-        if session.charger_leg is self._leg:
-            session.charger_said(data)
-
-    def on_closed(self, code: int, reason: str) -> None:
-        if self._leg is not None:
-            self._session.charger_closed(self._leg, code, reason)
-
-
-class CloudSide:
-    """Listener of one cloud leg. It holds what the cloud says until the leg is a session's."""
-
-    __slots__ = ("_early", "_leg", "_session", "lost")
-
-    def __init__(self) -> None:
-        self._session: Session | None = None
-        self._leg: Leg | None = None
-        self._early: list[bytes] = []
-        self.lost = False
-
-    def on_open(self, leg: Leg) -> None:
-        self._leg = leg
-
-    def attach(self, session: Session) -> bool:
-        """The leg is this session's now. False when it is gone already."""
-        if self.lost or self._leg is None:
-            return False
-        self._session = session
-        session.cloud_opened(self._leg)
-        early, self._early = self._early, []
-        for data in early:
-            session.cloud_said(data)
-        return True
-
-    def on_text(self, data: bytes) -> None:
-        session = self._session
-        if session is None:
-            self._early.append(data)
-        elif session.cloud_leg is self._leg:
-            session.cloud_said(data)
-
-    def on_closed(self, code: int, reason: str) -> None:
-        self.lost = True
-        if self._session is not None:
-            self._session.cloud_closed(self._leg, code, reason)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgegw.sim import file_commands as files
 from edgegw.sim import profile_commands as profiles
+from edgegw.sim import report_commands as reports
 from edgegw.sim.desk import V16, CallRefused, Payload
 from edgegw.sim.memory import Session
 from edgegw.sim.peer import FollowUp
@@ -258,6 +259,10 @@ def _set_variables(charger: SimCharger, payload: Payload) -> tuple[Payload, Foll
     return {"setVariableResult": results}, None
 
 
+def _base_report(charger: SimCharger, payload: Payload) -> tuple[Payload, FollowUp | None]:
+    return reports.base_report(charger, payload, _settings(charger), _read_only(charger))
+
+
 # --- local list -------------------------------------------------------------------------------------
 
 
@@ -321,5 +326,6 @@ _ROWS_2X: dict[str, Row] = {
     "ChangeAvailability": _availability_2x,
     "GetVariables": _get_variables,
     "SetVariables": _set_variables,
+    "GetBaseReport": _base_report,
     "GetLocalListVersion": _list_version_2x,
 }

@@ -66,7 +66,9 @@ class PlainScreen:
             self._print(f"   {line}")
 
     def _print(self, line: str) -> None:
-        self._console.print(f"{self._stamp()}  {line}", highlight=False, soft_wrap=True)
+        self._console.print(
+            f"{self._stamp()}  {line}", highlight=False, soft_wrap=not self._console.is_terminal
+        )
 
 
 class LiveScreen:

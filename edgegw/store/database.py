@@ -150,8 +150,21 @@ class Database:
         cursor = await self._connection.executescript(sql)
         await cursor.close()
 
-    async def checkpoint(self) -> bool:
-        """Move the write-ahead log into the database and cut it to nothing. True when all of it went."""
+    async def checkpoint(self, *, waits: bool = False) -> bool:
+        """Move the write-ahead log into the database and cut it to nothing. True when all of it went.
+
+        `waits`: for somebody who reads, a few seconds; whoever commits would wait too.
+        """
+        if waits:
+            return await self._checkpoint()
+        ((patience_ms,),) = await self.fetch("PRAGMA busy_timeout")
+        await self.fetch("PRAGMA busy_timeout = 0")
+        try:
+            return await self._checkpoint()
+        finally:
+            await self.fetch(f"PRAGMA busy_timeout = {patience_ms}")
+
+    async def _checkpoint(self) -> bool:
         ((busy, *_),) = await self.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
         return not busy
 

@@ -2,8 +2,9 @@
 
 Files: `edgegw.db` (with `-wal` and `-shm` beside it), `edgegw.lock` (held with flock for life; its text
 says who and in what state), `edgegw.reserve` (space given up when the disk is full), `edgegw.new` (a
-database being built), `edgegw.salvaged` (one that is complete and waits to take its place) and
-`edgegw.db.corrupt-<time>` (what was moved aside, never deleted here).
+database being built), `edgegw.salvaged` (one that is complete and waits to take its place),
+`edgegw.backup/` (what is copied for a backup just now) and `edgegw.db.corrupt-<time>` and
+`edgegw.db.before-restore-<time>` (what was moved aside, never deleted here).
 
 Rule: a database gets its name only when it is complete, so an empty or missing file is always damage.
 """
@@ -21,6 +22,7 @@ from typing import Final
 from edgegw.errors import StoreFault, StoreLocked
 
 WAL, SHM = "-wal", "-shm"
+STAGE: Final = "edgegw.backup"
 # What is left of the disk before the reserve is made again, in reserves: not at the edge, or it would flap.
 RESERVE_FACTOR: Final = 3
 
@@ -72,10 +74,12 @@ class StoreDirectory:
         self.database = path / "edgegw.db"
         self.building = path / "edgegw.new"
         self.salvaged = path / "edgegw.salvaged"
+        self.stage = path / STAGE
         self._reserve = path / "edgegw.reserve"
         self._reserve_bytes = reserve_bytes
         self._make_ready()
         self._lock = self._take_lock()
+        shutil.rmtree(self.stage, ignore_errors=True)  # of a process that was killed: nobody else is here
         lines = [*self._read_lock().split("\n"), "", "", ""]
         self.previous_state = lines[1]  # "", "open", "closing" or "closed"
         self.same_boot = lines[2] == _boot_id()  # the machine has not restarted since
@@ -219,14 +223,14 @@ class StoreDirectory:
         built.rename(self.database)
         sync_directory(self.path)
 
-    def swap_in_salvaged(self, now: float) -> Path | None:
-        """Move the damaged database aside and the salvaged one in. Repeatable after a crash in between.
+    def swap_in_salvaged(self, now: float, aside_as: str = "corrupt") -> Path | None:
+        """Move the database aside and the complete one in. Repeatable after a crash in between.
 
-        Returns where the damaged one is, None if there was none left to move.
+        Returns where the old one is, None if there was none left to move.
         """
         self.mark("closed")  # for the one that comes in
         self.previous_state = "closed"
-        aside = self._free_name(now)
+        aside = self.free_name(now, aside_as)
         for suffix in (SHM, WAL, ""):
             source = self.beside(suffix)
             if source.exists():
@@ -234,10 +238,10 @@ class StoreDirectory:
         self.adopt(self.salvaged)
         return aside if aside.exists() else None
 
-    def _free_name(self, now: float) -> Path:
+    def free_name(self, now: float, aside_as: str = "corrupt") -> Path:
         stamp = int(now)
         while True:
-            aside = self.path / f"edgegw.db.corrupt-{stamp}"
+            aside = self.path / f"edgegw.db.{aside_as}-{stamp}"
             if not any(aside.with_name(aside.name + suffix).exists() for suffix in ("", WAL, SHM)):
                 return aside
             stamp += 1

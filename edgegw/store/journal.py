@@ -19,12 +19,17 @@ from edgegw.runtime.tasks import Tasks
 from edgegw.store import recovery
 from edgegw.store.batch import encode
 from edgegw.store.caretaker import Caretaker
+from edgegw.store.copying import Counts, Told
 from edgegw.store.directory import StoreDirectory
 from edgegw.store.reader import Reader, StoreCounts
 from edgegw.store.session import Session, StoreAlarm
 from edgegw.store.writer import Writer
 
 log = logging.getLogger(__name__)
+
+
+def _no_news(done_bytes: int, total_bytes: int) -> None:
+    """For a copy that nobody watches."""
 
 
 def _nobody(_: object) -> None:
@@ -178,6 +183,14 @@ class Journal:
         """
         return await self._caretaker.verify(whole_file=True)
 
-    async def backup(self, path: Path) -> None:
-        """A compact, complete copy at `path`, which must not exist. Writers wait while it is made."""
-        await self._session.backup(path)
+    @property
+    def directory(self) -> Path:
+        """The folder of the store; what is temporary may stand there under `copying.STAGE`."""
+        return self._session.directory.path
+
+    async def copy(self, target: Path, told: Told = _no_news) -> Counts:
+        """A copy of this moment at `target`, which must not exist; commits go on. `told`: in a thread.
+
+        Raises StoreFull, StoreFault; then there is no copy.
+        """
+        return await self._session.copy(target, told)

@@ -23,6 +23,7 @@ import msgspec
 
 from edgegw.errors import StoreFault
 from edgegw.store import salvage, statements
+from edgegw.store.copying import Copies, Counts, Told
 from edgegw.store.database import Damaged, Database, build, inspect, migrate, schema_version
 from edgegw.store.directory import WAL, StoreDirectory, begin_file, finish_file
 from edgegw.store.rows import Values
@@ -71,6 +72,7 @@ class Session:
         self._lock = asyncio.Lock()
         self._space_short = False
         self.damage_found = 0  # alarms about damage so far
+        self._copies = Copies()
 
     # --- turns ------------------------------------------------------------------------------------
 
@@ -170,15 +172,9 @@ class Session:
             raise StoreFault(f"the store cannot be copied before its schema changes: {error}") from error
         await migrate(self.database, version)
 
-    async def backup(self, path: Path) -> None:
-        """A compact copy, complete or not there at all. Raises StoreFault."""
-        part = begin_file(path)
-        try:
-            async with self.turn() as database:
-                await database.copy_to(part)
-            finish_file(part, path)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreFault(f"no backup was written to {path}: {error}") from error
+    async def copy(self, target: Path, told: Told) -> Counts:
+        """A copy of this moment while commits go on. Raises StoreFault; then there is no copy."""
+        return await self._copies.make(self.directory.database, target, told)
 
     async def _begin_life(self) -> None:
         """The first commit shows that the disk takes one; from then on a log must exist after a crash."""
@@ -199,6 +195,8 @@ class Session:
 
     async def checkpoint(self) -> None:
         """Move the write-ahead log into the database. The caller has the turn."""
+        if self._copies.running:
+            return  # it would wait for the copy, and everybody with it
         try:
             if not await self.database.checkpoint():
                 log.warning("store: another process reads edgegw.db and keeps its log from shrinking")
@@ -252,7 +250,7 @@ class Session:
             # The kernel may hold pages that never reached the disk and call them clean: an fsync that
             # failed is not made good by one that succeeds later. So what the log says is written once
             # more, into the database, and the log starts again.
-            if not await self._database.checkpoint():
+            if not await self._database.checkpoint(waits=True):
                 raise sqlite3.OperationalError("the write-ahead log could not be moved into the database")
             await self._begin_life()
         except (sqlite3.Error, Damaged, StoreFault) as error:
@@ -267,6 +265,7 @@ class Session:
 
     async def _drop(self) -> None:
         """Close the connection. SQLite may remove its log, so the lock file stops promising one first."""
+        await self._copies.end()
         database, self._database = self._database, None
         if database is not None:
             try:

@@ -1,4 +1,4 @@
-"""The second file: events that wait for the broker and the audit log, never in the way of the journal.
+"""The second file: events that wait for the broker, the audit log, frames; never in the way of the journal.
 
 Rules of this file:
 - Nothing raises into the caller and nothing waits: what is added is queued in memory, bounded, and written
@@ -29,6 +29,7 @@ from edgegw.runtime.loop_guard import LoopGuard
 from edgegw.runtime.tasks import Tasks
 from edgegw.store.batch import Statement
 from edgegw.store.database import Database
+from edgegw.store.rows import Values
 from edgegw.store.session import is_corruption
 from edgegw.store.telemetry_file import NAME, SET_META, Opened, open_file, size
 
@@ -83,6 +84,7 @@ class Telemetry:
         self._done = self._done_written = 0
         self._database: Database | None = None
         self._distrust = ""  # why the file is to be moved aside
+        self.files = 0  # how often a file was opened: what somebody knows of the one before is void
         self._take(opened)
         self.dropped = 0  # events, since the start
         self.audit_dropped = 0
@@ -126,6 +128,7 @@ class Telemetry:
                 await database.close()
 
     def _take(self, opened: Opened) -> None:
+        self.files += 1
         self._database = opened.database
         self.stream = opened.begun.stream
         self._last_seq = opened.begun.last_seq
@@ -193,6 +196,33 @@ class Telemetry:
             except (msgspec.DecodeError, UnicodeDecodeError):
                 log.warning("telemetry: entry %d of the audit log cannot be read", number)
         return found
+
+    # --- other tables (`flight`) --------------------------------------------------------------------
+
+    async def keep(self, found: list[Statement]) -> bool:
+        """In one transaction. False when nothing of it was written; `trouble` says why. Never raises."""
+        async with self._turn:
+            try:
+                database = await self._usable()
+                await database.transaction(found)
+                if size(self._directory / f"{NAME}-wal") > LOG_BYTES_MAX:
+                    await database.checkpoint()
+            except (sqlite3.Error, StoreFault, OSError) as error:
+                await self._failed(error)
+                return False
+            self.trouble = ""
+            return True
+
+    async def rows(self, sql: str, values: tuple[int | float | str, ...] = ()) -> list[Values]:
+        """Empty when the file cannot be read."""
+        async with self._turn:
+            if self._database is None:
+                return []
+            try:
+                return await self._database.fetch(sql, values)
+            except sqlite3.Error as error:
+                await self._failed(error)
+                return []
 
     # --- the file ---------------------------------------------------------------------------------
 
@@ -312,11 +342,4 @@ class Telemetry:
             await database.close()
 
     async def _fetch(self, sql: str, values: tuple[int, ...]) -> list[tuple[int, bytes]]:
-        async with self._turn:
-            if self._database is None:
-                return []
-            try:
-                return [(number, body) for number, body in await self._database.fetch(sql, values)]
-            except sqlite3.Error as error:
-                await self._failed(error)
-                return []
+        return [(number, body) for number, body in await self.rows(sql, values)]

@@ -55,6 +55,7 @@ class Car:
     steered: bool = True
     reserved_a: float = 0.0
     cap_a: float = INFINITE
+    operator_a: float = INFINITE
     draws: bool = True  # False: full
     obeys: bool = True
     reports: bool = True
@@ -97,6 +98,7 @@ class House:
         self.limits: Sequence[Limit] = ()
         self.now = 1000.0
         self.accept_s, self.follow_s, self.sample_s = accept_s, follow_s, sample_s
+        self.bypassed: set[str] = set()  # connectors, with or without a car
         self.meter_works = True
         self.meter_shows: Callable[[Triple], tuple[float | None, float | None, float | None]] = lambda true: (
             true
@@ -133,6 +135,7 @@ class House:
                     reading = Reading(at=self.now, current_a=self.meter_shows(currents[one.name]))
                     self._readings[one.name] = reading
         plugs = [self._plug(name, car) for name, car in self.cars.items()]
+        plugs += [Plug(connector=name, bypassed=True) for name in self.bypassed - self.cars.keys()]
         allocation = self.balancer.step(self.now, self._readings, plugs, self.limits)
         grants = {name: grant.limit_a for name, grant in allocation.grants.items()}
         for name, car in self.cars.items():
@@ -186,4 +189,6 @@ class House:
             steered=car.steered,
             reserved_a=car.reserved_a,
             cap_a=car.cap_a,
+            operator_a=car.operator_a,
+            bypassed=name in self.bypassed,
         )

@@ -478,6 +478,11 @@ async def test_the_document_is_openapi_31_and_names_every_route(api: Api):
     assert api.document["openapi"].startswith("3.1")
     assert set(api.document["paths"]) == {
         "/healthz", "/readyz", "/metrics", "/v1/audit",
+        "/v1/backup", "/v1/backup/{backup_id}",
+        "/v1/strangers", "/v1/chargers/{identity}/accept",
+        "/v1/wiring", "/v1/wiring/{identity}/{connector}", "/v1/wiring/{identity}/{connector}/fallback",
+        "/v1/frames", "/v1/frames/stream", "/v1/frames/export",
+        "/v1/me", "/v1/snapshot", "/v1/stream", "/v1/power/history", "/v1/log", "/v1/log/stream",
         "/v1/alarms", "/v1/alarms/catalogue", "/v1/alarms/acknowledge",
         "/v1/health", "/v1/site", "/v1/chargers", "/v1/chargers/{identity}",
         "/v1/chargers/{identity}/quarantine", "/v1/chargers/{identity}/call",
@@ -491,6 +496,12 @@ async def test_the_document_is_openapi_31_and_names_every_route(api: Api):
         "/v1/firmware/rollouts/{rollout_id}/pause", "/v1/firmware/rollouts/{rollout_id}/resume",
         "/v1/firmware/rollouts/{rollout_id}/stop", "/v1/chargers/{identity}/diagnostics",
         "/v1/diagnostics", "/v1/diagnostics/{order}", "/v1/diagnostics/{order}/file",
+        "/v1/chargers/{identity}/detail", "/v1/chargers/{identity}/profile",
+        "/v1/chargers/{identity}/settings",
+        "/v1/chargers/{identity}/actions/reset", "/v1/chargers/{identity}/actions/unlock",
+        "/v1/chargers/{identity}/actions/availability", "/v1/chargers/{identity}/actions/start",
+        "/v1/chargers/{identity}/actions/stop", "/v1/chargers/{identity}/actions/trigger",
+        "/v1/chargers/{identity}/bypass", "/v1/chargers/{identity}/limit",
     }  # fmt: skip
     assert api.document["paths"]["/v1/chargers/{identity}/call"]["post"]["operationId"] == "call"
 

@@ -31,7 +31,7 @@ async def test_a_box_that_balances_nothing_says_so(house: House):
         assert found["connectors"] == found["circuits"] == []
         refused = await http.post("/v1/limits", json={"circuit": "main", "limit_a": 10})
         assert refused.status_code == 409
-        assert "no [[connector]]" in refused.json()["error"]["text"]
+        assert "no [[circuit]]" in refused.json()["error"]["text"]
 
 
 async def test_circuits_meters_and_connectors_are_shown(garage: House, http: httpx.AsyncClient):

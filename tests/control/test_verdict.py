@@ -14,6 +14,8 @@ from edgegw.wire.versions import Version
 class _Owner:
     """A session asks nothing of its owner here."""
 
+    record = None
+
     def commit(self, ops, done):
         raise AssertionError("nothing to store")
 

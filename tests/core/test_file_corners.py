@@ -101,6 +101,18 @@ def test_statuses_of_the_running_one_are_its_own_while_the_next_is_fetched():
     assert told.charger.last[3]["requestId"] == 8
 
 
+@pytest.mark.parametrize("version", [V16, V201])
+def test_the_running_one_ends_and_the_cloud_hears_in_time_of_the_next(version):
+    """The line of its origin is dead: without an answer the cloud would wait for as long as it is tried."""
+    told = at_charger(version)
+    told.cloud.sends(*update(version, request=8), id="c-2")
+    told.charger.sends(*status_of(version, "DownloadFailed", request=7))
+    told.after(6)
+    assert [frame for frame in told.cloud.frames if frame[0] == 3] == [[3, "c-2", accept(version)]]
+    told.fetched()
+    assert told.charger.actions[-1:] == [update(version)[0]]
+
+
 # --- words that are missing ---------------------------------------------------------------------------
 
 

@@ -142,7 +142,9 @@ async def test_the_broker_holds_the_state_and_status_comes_first(tmp_path: Path)
             await settled(publisher)
             await holds(broker, site)
         assert (building.seen[0].topic, building.seen[0].payload) == (f"{ROOT}/status", b"online")
-        state = building.on(f"{ROOT}/charger/cp0/connector/1/state")
+        topic = f"{ROOT}/charger/cp0/connector/1/state"
+        await until(lambda: len(building.on(topic)) > 1)
+        state = building.on(topic)
         assert [plain(one.payload) for one in state] == [b'{"power_w":0}', b'{"power_w":7000}']
         assert (state[0].expiry_s, state[0].qos) == (60, 0)
         assert "Sending PUBLISH to edgegw-site (d0, q0, r0" not in broker.said  # no echo, not of the sweep

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from edgegw.config_mqtt import VERBS, Mqtt
+from edgegw.control import ocpp_calls as calls
 from edgegw.control import power_models
-from edgegw.mqtt import calls, reading, requests, verbs
+from edgegw.mqtt import reading, requests, verbs
 from edgegw.mqtt.commands import CommandDesk
 from edgegw.mqtt.message import Incoming, Message
 from edgegw.mqtt.topics import Tree
@@ -92,9 +93,9 @@ def test_a_command_becomes_a_call_that_fits_the_version(
     expected = v2x if version.is_2x else v16
     if expected is None:
         with pytest.raises(calls.NotPossible):
-            calls.call_of(request, version, FACTS)
+            calls.call_of(verbs.order_of(request), version, FACTS)
         return
-    made = calls.call_of(request, version, FACTS)
+    made = calls.call_of(verbs.order_of(request), version, FACTS)
     assert made == expected
     assert SCHEMAS.complaints(version, "request", made.action, made.payload) == ()
 
@@ -108,7 +109,7 @@ def test_every_word_that_may_be_triggered_is_in_the_table():
 def test_a_card_id_is_as_long_as_the_version_allows(version: Version, longest: int):
     def start(length: int) -> calls.Ocpp:
         asked = {"charger": "CP-1", "connector": 1, "id_token": "x" * length}
-        return calls.call_of(reading.read("charger/start", asked), version, FACTS)
+        return calls.call_of(verbs.order_of(reading.read("charger/start", asked)), version, FACTS)
 
     made = start(longest)
     assert SCHEMAS.complaints(version, "request", made.action, made.payload) == ()
@@ -118,7 +119,7 @@ def test_a_card_id_is_as_long_as_the_version_allows(version: Version, longest: i
 
 
 def test_a_transaction_of_a_16_charger_is_a_number():
-    stop = reading.read("charger/stop", {"charger": "CP-1", "session": "abc"})
+    stop = verbs.order_of(reading.read("charger/stop", {"charger": "CP-1", "session": "abc"}))
     with pytest.raises(calls.NotPossible, match="numbers"):
         calls.call_of(stop, V16, calls.Facts(session="abc"))
     assert calls.call_of(stop, V201, calls.Facts(session="abc")).payload == {"transactionId": "abc"}

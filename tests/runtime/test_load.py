@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
+from edgegw.balance.connector_orders import ConnectorOrders
 from edgegw.balance.limits import LimitBook
-from edgegw.balance.model import Circuit, Reading
+from edgegw.balance.model import Allocation, Circuit, Reading
 from edgegw.balance.tree import Tree
 from edgegw.core.effects import Noticed
 from edgegw.core.events import Instant
@@ -28,6 +29,8 @@ class Decisions:
 
     def __init__(self) -> None:
         self.limits = LimitBook(Tree([Circuit(name="main", limit_a=63.0)], []), UTC)
+        self.connector_orders = ConnectorOrders()
+        self.allocation: Allocation | None = None
         self.seen: list[int] = []  # readings known at each decision
         self.known = 0
         self.broken = False

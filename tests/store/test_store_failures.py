@@ -108,7 +108,7 @@ async def test_fault_59_a_store_that_cannot_be_opened_again_is_broken(tmp_path, 
     async with opened(tmp_path / "store") as it:
         commit_fails(monkeypatch, times=1, really=False)
 
-        async def checkpoint(self):
+        async def checkpoint(self, **_):
             raise sqlite3.OperationalError("disk I/O error")
 
         monkeypatch.setattr(Database, "checkpoint", checkpoint)

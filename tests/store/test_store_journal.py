@@ -389,23 +389,6 @@ async def test_fault_62_a_second_opening_is_refused_and_names_the_process(tmp_pa
         assert len(await it.all_rows()) == 1
 
 
-async def test_a_backup_is_a_complete_store(tmp_path):
-    (tmp_path / "copy").mkdir()
-    async with opened(tmp_path / "store") as it:
-        await it.journal.commit([Append(row(seq=n)) for n in range(1, 101)])
-        waiting = it.journal.commit([Append(row(seq=101))])
-        await it.journal.backup(tmp_path / "copy" / "edgegw.db")
-        await waiting
-        with pytest.raises(StoreFault, match="exists already"):
-            await it.journal.backup(tmp_path / "copy" / "edgegw.db")
-        with pytest.raises(StoreFault, match="no backup was written"):
-            await it.journal.backup(tmp_path / "nowhere" / "edgegw.db")
-    async with opened(tmp_path / "copy") as it:
-        assert len(await it.all_rows()) >= 100
-        assert await it.journal.verify()
-        assert not it.alarms
-
-
 async def test_the_reserve_is_given_up_and_made_again(tmp_path):
     reserve = tmp_path / "store" / "edgegw.reserve"
     async with opened(tmp_path / "store", reserve_bytes=1024 * 1024) as it:

@@ -223,8 +223,9 @@ async def test_a_file_that_is_spoilt_while_it_is_open_is_begun_anew_and_numbers_
     async with kept(tmp_path, told) as found:
         add(found, 400)
         await found.flush()
-        await found._database.checkpoint()  # type: ignore[union-attr]
-        await found._database.fetch("PRAGMA cache_size = 1")  # type: ignore[union-attr]
+        async with found._turn:
+            await found._database.checkpoint()  # type: ignore[union-attr]
+            await found._database.fetch("PRAGMA cache_size = 1")  # type: ignore[union-attr]
         spoil(tmp_path / "telemetry.db", "pages")
         await found.read(0, 10_000)
         add(found, 1)
