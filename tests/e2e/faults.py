@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.children import DEADLINE_S
 from tests.e2e.gateway import GatewayProcess
+from tests.plain_http import through
 
 V16, V201, V21 = "ocpp1.6", "ocpp2.0.1", "ocpp2.1"
 BOOT_16 = {"chargePointVendor": "Vendor", "chargePointModel": "Model"}
@@ -211,7 +212,7 @@ async def shout(port: int, data: bytes) -> tuple[int, bytes]:
 
 async def ask(gateway: GatewayProcess, path: str) -> Any:
     """GET of the local API."""
-    transport = httpx.AsyncHTTPTransport(uds=str(gateway.store / "edgegw.sock"))
+    transport = through(gateway.store / "edgegw.sock")
     async with httpx.AsyncClient(transport=transport, base_url="http://edgegw", trust_env=False) as http:
         answer = await http.get(path, timeout=DEADLINE_S)
         answer.raise_for_status()

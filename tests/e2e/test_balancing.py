@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.faults import ask
 from tests.e2e.gateway import GatewayProcess, Gateways
 from tests.e2e.power_site import FUSE_A, LIFETIME_S, RESERVE_A, SAFE_A, SOON_S, Site, running_site
 
@@ -88,7 +89,7 @@ async def test_the_gateway_is_killed_at_full_load(site: Site) -> None:
     await site.gateway.start()
 
     async def steered() -> bool:
-        found = (await site.gateway.command("power"))["connectors"]
+        found = (await ask(site.gateway, "/v1/power"))["connectors"]
         return all(one["control"] == "steered" and one["accepted_a"] is not None for one in found)
 
     await site.until(steered, 60.0, "the gateway steers again")
@@ -120,7 +121,7 @@ async def test_a_charger_that_does_not_obey_is_counted_with_its_maximum(site: Si
     assert (await site.chargers.command("habit CP03 disobeys on"))["ok"]
 
     async def found() -> bool:
-        power = await site.gateway.command("power")
+        power = await ask(site.gateway, "/v1/power")
         return {c["charger"]: c["control"] for c in power["connectors"]}["CP03"] == "disobeys"
 
     await site.until(found, 90.0, "it is found out")

@@ -51,7 +51,7 @@ async def backlog(one: RawCharger, count: int) -> int:
 async def test_fault_57_sigterm_in_the_middle_of_a_replay(gateways: Gateways) -> None:
     """Gone within 5 s with exit code 0; what was on its way goes up once more at most."""
     async with SimCloud() as cloud:
-        gateway = await gateways(cloud.url, {"cloud": {"replay_rate": 50}})
+        gateway = await gateways(cloud.url, {"cloud": {"replay_rate": 25}})
         async with charger(gateway, "CP1") as one:
             await cloud.cut()
             await backlog(one, BACKLOG)

@@ -6,27 +6,16 @@ its notices to the cloud) goes past validators that are not ours; a test fails w
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.e2e.children import DEADLINE_S, Children
+from tests.e2e.children import Children
+from tests.e2e.faults import ask, until
 from tests.e2e.gateway import GatewayProcess, Gateways
 from tests.e2e.interop import V16, VERSIONS
 from tests.interop.peers import Peers
 from tests.meters.counterparts import node_meter
-
-
-async def eventually(ask: Callable[[], Any], what: str) -> Any:
-    """The first true answer of `ask`. Raises AssertionError."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + DEADLINE_S
-    while not (found := await ask()):
-        assert loop.time() < deadline, f"never: {what}"
-        await asyncio.sleep(0.2)
-    return found
 
 
 def tables(meter: str, charger: str) -> dict[str, Any]:
@@ -38,8 +27,13 @@ def tables(meter: str, charger: str) -> dict[str, Any]:
 
 
 async def connector(gateway: GatewayProcess) -> dict[str, Any]:
-    (only,) = (await gateway.command("power"))["connectors"]
+    (only,) = (await ask(gateway, "/v1/power"))["connectors"]
     return dict(only)
+
+
+async def capped(gateway: GatewayProcess, limit_a: float | None) -> bool:
+    """The cloud's limit, as the last decision saw it."""
+    return (await connector(gateway))["cloud_a"] == limit_a
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -58,20 +52,22 @@ async def test_a_strict_charger_is_steered_and_a_strict_cloud_is_answered(
     async def steered() -> bool:
         return (await connector(gateway))["control"] == "steered"
 
-    await eventually(steered, "the standing safe limit is accepted")
-    power = await gateway.command("power")
-    assert power["meters"][0]["trouble"] == ""
-    assert power["circuits"][0]["measured_a"][0] is not None
+    async def metered() -> bool:
+        power = await ask(gateway, "/v1/power")
+        return power["meters"][0]["trouble"] == "" and power["circuits"][0]["measured_a"][0] is not None
+
+    await until(steered)  # the standing safe limit is accepted
+    await until(metered)
 
     limit = profile(version, 10.0)
     assert (await cloud.call(identity, "SetChargingProfile", limit))["status"] == "Accepted"
-    assert (await connector(gateway))["cloud_a"] == 10.0
+    await until(lambda: capped(gateway, 10.0))
     asked = {"connectorId": 1} if version == V16 else {"evseId": 1}
     found = await cloud.call(identity, "GetCompositeSchedule", {**asked, "duration": 60})
     assert found["status"] == "Accepted"
     everything = {} if version == V16 else {"chargingProfileCriteria": {"stackLevel": 0}}
     assert (await cloud.call(identity, "ClearChargingProfile", everything))["status"] == "Accepted"
-    assert (await connector(gateway))["cloud_a"] is None
+    await until(lambda: capped(gateway, None))
     peers.assert_content()
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from edgegw.sim.cloud import SimCloud
 from edgegw.sim.desk import V16, V21, V201
 from edgegw.sim.ledger import Entry, read
-from tests.e2e.faults import until
+from tests.e2e.faults import ask, until
 from tests.e2e.file_site import EAGER, ORDERED_WITHIN_S, Fleet, files_table
 from tests.e2e.gateway import GatewayProcess, Gateways
 from tests.e2e.signed_firmware import make_firmware
@@ -66,7 +66,7 @@ def most_at_once(spans: list[Down]) -> int:
 
 
 async def rollout(gateway: GatewayProcess) -> dict[str, Any]:
-    seen: dict[str, Any] = await gateway.command("firmware", "rollouts", "1")
+    seen: dict[str, Any] = await ask(gateway, "/v1/firmware/rollouts/1")
     return seen
 
 
