@@ -1,0 +1,90 @@
+"""How the console writes numbers, times and states: short, with a sign beside every colour. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from edgegw.control.event_models import SeverityName
+
+# A state is told by a sign and a colour: 16 colours, or none, must do.
+SEVERITY_STYLES: dict[SeverityName | None, str] = {
+    None: "",
+    "info": "cyan",
+    "warning": "yellow",
+    "error": "bold red",
+    "critical": "bold white on red",
+}
+SEVERITY_SIGNS: dict[SeverityName | None, str] = {
+    None: " ",
+    "info": "i",
+    "warning": "!",
+    "error": "x",
+    "critical": "X",
+}
+
+
+def age(time: str | None, now: str | None = None) -> str:
+    """How long ago an RFC 3339 time was, in five cells at most: "12s", "5m", "3h", "2d"; "-" for none.
+
+    `now`: the gateway's own time, so that the clock of this terminal does not matter.
+    """
+    if not time:
+        return "-"
+    at = datetime.fromisoformat(now) if now else datetime.now(UTC)
+    return span(max(0.0, (at - datetime.fromisoformat(time)).total_seconds()))
+
+
+class Ages:
+    """`age` of many times, all seen from one `now`."""
+
+    def __init__(self, now: str) -> None:
+        self._now = datetime.fromisoformat(now).timestamp()
+
+    def of(self, time: str | None) -> str:
+        if not time:
+            return "-"
+        return span(max(0.0, self._now - datetime.fromisoformat(time).timestamp()))
+
+
+def span(seconds: float) -> str:
+    """ "12s", "5m", "3h", "2d"."""
+    for sign, unit in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f}{sign}"
+    return f"{seconds:.0f}s"
+
+
+def clock(time: str | None) -> str:
+    """HH:MM:SS of an RFC 3339 time in UTC; "-" for none."""
+    return time[11:19] if time else "-"
+
+
+def amps(value: float | None) -> str:
+    """ "6.0", "32", "-"."""
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if abs(value) < 100 and value != int(value) else f"{value:.0f}"
+
+
+def energy(wh: float | None) -> str:
+    """ "730Wh", "12.3kWh", "-"."""
+    if wh is None:
+        return "-"
+    return f"{wh:.0f}Wh" if abs(wh) < 1000 else f"{wh / 1000:.1f}kWh"
+
+
+def phases(values: Sequence[float | None]) -> str:
+    """ "12.1/10.0/9.8" of L1 to L3."""
+    return "/".join(amps(value) for value in values)
+
+
+def number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def size(count: float) -> str:
+    for name, unit in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count:.0f} B"
