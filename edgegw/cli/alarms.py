@@ -59,7 +59,7 @@ def _parts(found: AlarmList) -> Iterator[str]:
     if not found.alarms:
         yield "no alarms" if not found.active else "no such alarms"
         return
-    columns = ("SEVERITY", "SINCE", "WHERE", "WHAT")
+    columns = ("SEVERITY", "=SINCE", "WHERE", "WHAT")
     yield table(columns, ((a.severity, minute(a.since), a.target, _what(a)) for a in found.alarms))
     yield ""
     yield table(("ID, AND WHAT TO DO",), ((line,) for line in _todo(found.alarms)))

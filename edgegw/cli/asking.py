@@ -16,13 +16,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgegw import config as site_file
+from edgegw.cli.tables import fit
 from edgegw.config_text import SiteFileFault
 from edgegw.control.client import (
+    TIMEOUT_S,
     ControlClient,
     ControlFault,
     NotReachable,
@@ -31,6 +32,10 @@ from edgegw.control.client import (
     Silent,
 )
 from edgegw.redaction import plain
+
+if TYPE_CHECKING:
+    from edgegw.control.live_client import LiveClient
+    from edgegw.tui.link import Where
 
 DEFAULT_CONFIG = "config/edgegw.toml"
 OK, REFUSED, USAGE, NOT_REACHABLE, NO_ANSWER = 0, 1, 2, 3, 4
@@ -53,11 +58,27 @@ class Asking:
         told = {name: value for name, value in vars(self).items() if value}
         return replace(outer, **told)
 
-    def client(self) -> ControlClient:
+    def client(self, timeout_s: float = TIMEOUT_S) -> ControlClient:
         """Raises click.ClickException with exit code 2."""
         if self.url is not None:
-            return ControlClient(base_url=self.url, token=self._token())
-        return ControlClient(self.socket or self._configured_socket())
+            return ControlClient(base_url=self.url, token=self._token(), timeout_s=timeout_s)
+        return ControlClient(self.socket or self._configured_socket(), timeout_s=timeout_s)
+
+    def live(self) -> LiveClient:
+        """For what goes on and on. Raises click.UsageError."""
+        from edgegw.control.live_client import LiveClient
+
+        if self.url is not None:
+            return LiveClient(base_url=self.url, token=self._token())
+        return LiveClient(self.socket or self._configured_socket())
+
+    def where(self, *, operator: bool) -> Where:
+        """The same for the console. Raises click.UsageError."""
+        from edgegw.tui.link import Where
+
+        if self.url is not None:
+            return Where(base_url=self.url, token=self._token(), operator=operator)
+        return Where(socket=self.socket or self._configured_socket(), operator=operator)
 
     def _token(self) -> str | None:
         if self.token_file is None:
@@ -68,6 +89,8 @@ class Asking:
             raise click.UsageError(f"--token-file {self.token_file}: {error}") from error
 
     def _configured_socket(self) -> Path:
+        from edgegw import config as site_file  # a tenth of a second that --socket does not need
+
         named = self.config or os.environ.get("EDGEGW_CONFIG")
         path = Path(named or DEFAULT_CONFIG)
         if not named and not path.exists():
@@ -79,7 +102,7 @@ class Asking:
 
     def tell(self, client: ControlClient, *lines: str) -> None:
         """The last answer as JSON, or `lines` for people."""
-        click.echo(json.dumps(client.last) if self.as_json else "\n".join(lines))
+        click.echo(json.dumps(client.last) if self.as_json else fit("\n".join(lines)))
 
 
 def asks_gateway(command: Callable[..., int]) -> Callable[..., None]:
@@ -121,5 +144,5 @@ def _fail(asking: Asking, exit_code: int, code: str, fault: ControlFault) -> int
     if asking.as_json:
         click.echo(json.dumps({"error": {"code": code, "text": str(fault)}}))
     else:
-        click.echo(f"edgegw: {plain(str(fault))}", err=True)
+        click.echo(fit(f"edgegw: {plain(str(fault))}", err=True), err=True)
     return exit_code

@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from edgegw.cli.asking import OK, REFUSED, Asking, asks_gateway
+from edgegw.cli.completing import charger_names
 from edgegw.control.client import ControlClient
 from edgegw.redaction import plain
 
 
 @click.command()
-@click.argument("charger")
+@click.argument("charger", shell_complete=charger_names)
 @click.argument("action")
 @click.argument("payload", default="{}", metavar="[JSON|-]")
 @click.option("--unchecked", is_flag=True, help="Also an action that the OCPP version does not have.")

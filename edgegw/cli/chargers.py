@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from edgegw.cli.asking import OK, Asking, asks_gateway
+from edgegw.cli.completing import charger_names
 from edgegw.cli.status import queue_words
 from edgegw.cli.tables import age, facts, minute, number, table
 from edgegw.control.client import ControlClient
@@ -14,7 +15,7 @@ COMPLAINTS_SHOWN = 10
 
 
 @click.command()
-@click.argument("charger", required=False)
+@click.argument("charger", required=False, shell_complete=charger_names)
 @click.option("--quarantine", is_flag=True, help="Messages of CHARGER that were no OCPP-J.")
 @asks_gateway
 def chargers(client: ControlClient, asking: Asking, charger: str | None, quarantine: bool) -> int:
@@ -27,7 +28,7 @@ def chargers(client: ControlClient, asking: Asking, charger: str | None, quarant
     elif quarantine:
         asking.tell(client, _quarantine(client.quarantine(charger)))
     else:
-        asking.tell(client, _detail(client.charger(charger)))
+        asking.tell(client, described(client.charger(charger)))
     return OK
 
 
@@ -50,7 +51,7 @@ def _table(found: tuple[ChargerView, ...]) -> str:
     )
 
 
-def _detail(c: ChargerView) -> str:
+def described(c: ChargerView) -> str:
     queue = queue_words(c.queue)
     made = " ".join(part for part in (c.vendor, c.model) if part)
     serial = f"serial {c.serial}" if c.serial else ""
@@ -97,4 +98,4 @@ def _lists(c: ChargerView) -> str:
 def _quarantine(found: Quarantine) -> str:
     if not found.frames:
         return f"no message of {found.charger} was refused"
-    return table(("WHEN", "WHY", "MESSAGE"), ((minute(f.at), f.why, f.text) for f in found.frames))
+    return table(("=WHEN", "WHY", "MESSAGE"), ((minute(f.at), f.why, f.text) for f in found.frames))

@@ -35,7 +35,7 @@ def check(file: Path, as_json: bool) -> None:
     except SiteFileFault as fault:
         _refuse(file, fault, as_json)
     try:
-        _open_files(site)
+        open_files(site)
     except ConfigFault as fault:
         _refuse(file, SiteFileFault((Complaint(str(file), 0, "", "", str(fault)),)), as_json)
     warnings = config.warnings(site)
@@ -48,7 +48,7 @@ def check(file: Path, as_json: bool) -> None:
     click.echo(f"{file}: ok: {summary(site)}")
 
 
-def _open_files(site: config.SiteConfig) -> None:
+def open_files(site: config.SiteConfig) -> None:
     """What `run` would refuse at its start: keys, certificates, the token, data files. Raises ConfigFault."""
     chargers, cloud, control = site.chargers, site.cloud, site.control
     if chargers.tls_certificate is not None and chargers.tls_key is not None:
@@ -56,7 +56,7 @@ def _open_files(site: config.SiteConfig) -> None:
     if cloud is not None and cloud.ca_file is not None:
         tls.client_context(cloud.ca_file)
     if control.token_file is not None:
-        doors.read_token(control.token_file)
+        doors.read_tokens(control.token_file, control.read_token_file)
     if site.connector or site.files:
         load_quirks(site.balancing.quirks_directory)
     load_catalogue(site.chargers.catalogue_directory)

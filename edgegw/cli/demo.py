@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from edgegw.cli.tables import fit
 from edgegw.errors import EdgegwError
 
 
@@ -50,5 +51,5 @@ def demo(path: Path | None, chargers: int, pace: float, plain: bool) -> None:
     except KeyboardInterrupt:
         click.echo("stopped; nothing is left running", err=True)
         sys.exit(play.interrupted_exit_code())
-    click.echo(f"\nthe ledgers of chargers and cloud, compared:\n{audit.table(verdict)}")
+    click.echo(fit(f"\nthe ledgers of chargers and cloud, compared:\n{audit.table(verdict)}"))
     sys.exit(0 if verdict.holds else 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from edgegw.cli.asking import OK, Asking, asks_gateway
+from edgegw.cli.completing import charger_names
 from edgegw.cli.progress import moving, waiting
 from edgegw.cli.tables import minute, size, span, table
 from edgegw.control.client import ControlClient, Refused, Silent
@@ -48,7 +49,7 @@ def _line(upload: UploadView) -> tuple[str, ...]:
 
 
 @diagnostics.command()
-@click.argument("charger")
+@click.argument("charger", shell_complete=charger_names)
 @click.option("--security", is_flag=True, help="The security log instead.")
 @click.option("--timeout", default="30 min", show_default=True, help="How long to wait for the charger.")
 @_output

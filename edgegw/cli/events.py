@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from edgegw.cli.asking import OK, Asking, asks_gateway
+from edgegw.cli.completing import charger_names
 from edgegw.cli.tables import minute, table
 from edgegw.control.client import ControlClient
 from edgegw.control.event_models import EventView
@@ -13,7 +14,7 @@ SEVERITIES = ("info", "warning", "error", "critical")
 
 
 @click.command()
-@click.argument("charger", required=False)
+@click.argument("charger", required=False, shell_complete=charger_names)
 @click.option("--severity", type=click.Choice(SEVERITIES), default="info", help="Only this bad or worse.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @asks_gateway
@@ -35,13 +36,13 @@ def _none(charger: str | None, severity: str) -> str:
 
 
 def _everybody(found: tuple[EventView, ...]) -> str:
-    columns = ("WHEN", "CHARGER", "CON", "SEVERITY", "WHAT")
+    columns = ("=WHEN", "CHARGER", "CON", "SEVERITY", "WHAT")
     rows = ((minute(e.at), e.charger, e.connector, e.severity, _what(e)) for e in found)
     return table(columns, rows)
 
 
 def _one_charger(found: tuple[EventView, ...]) -> str:
-    columns = ("WHEN", "CON", "SEVERITY", "WHAT")
+    columns = ("=WHEN", "CON", "SEVERITY", "WHAT")
     return table(columns, ((minute(e.at), e.connector, e.severity, _what(e)) for e in found))
 
 

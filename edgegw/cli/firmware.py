@@ -98,7 +98,8 @@ def add(
     """Keep FILE here, for a rollout.
 
     \b
-    edgegw firmware add wall-2.4.1.bin --vendor Acme --model "Wall*" --version 2.4.1
+    edgegw firmware add wall-2.4.1.bin \\
+        --vendor Acme --model "Wall*" --version 2.4.1
     """
     if (certificate is None) != (signature is None):
         raise click.UsageError("--certificate and --signature go together")

@@ -92,6 +92,15 @@ async def _probe(address: str, units: tuple[int, ...], templates: Mapping[str, T
     return found
 
 
+async def best_at(address: str) -> Found | None:
+    """The first meter that answers plausibly. None: none does, or nobody is there."""
+    try:
+        best = _best(await _probe(address, (), load_templates(None)))
+    except MeterFault:
+        return None
+    return best[0] if best else None
+
+
 def _lines(address: str) -> Sequence[MeterAddress]:
     line = parse_address(address)
     return [line] if "?" in address else list(line_settings(line))

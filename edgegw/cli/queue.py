@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from edgegw.cli.asking import OK, Asking, asks_gateway
+from edgegw.cli.completing import charger_names
 from edgegw.cli.status import queue_words
 from edgegw.cli.tables import age, minute, number, table
 from edgegw.control.client import ControlClient
@@ -16,7 +17,7 @@ STATES = ("stored", "in_flight", "parked", "delivered", "recorded")
 @click.group(invoke_without_command=True)
 @click.option("--rows", is_flag=True, help="Message by message, newest first.")
 @click.option("--state", type=click.Choice(STATES), help="With --rows: only these.")
-@click.option("--charger", help="With --rows: only of this charger.")
+@click.option("--charger", shell_complete=charger_names, help="With --rows: only of this charger.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 @click.option("--before", type=int, help="Go on behind a page: its last row.")
 @click.option("--raw", is_flag=True, help="With --rows: the frames too, card ids and passwords masked.")
@@ -51,7 +52,7 @@ def queue(
 
 
 def _table(rows: tuple[QueueRow, ...], raw: bool) -> str:
-    columns = ("CHARGER", ">SEQ", "STATE", "ACTION", "RECEIVED", "WHY", *(("FRAME",) if raw else ()))
+    columns = ("CHARGER", ">SEQ", "STATE", "ACTION", "=RECEIVED", "WHY", *(("FRAME",) if raw else ()))
     return table(
         columns,
         (
@@ -75,7 +76,7 @@ def _why(row: QueueRow) -> str:
 
 
 @queue.command()
-@click.argument("charger")
+@click.argument("charger", shell_complete=charger_names)
 @click.argument("seqs", metavar="[SEQ]...", type=click.IntRange(1), nargs=-1)
 @asks_gateway
 def resend(client: ControlClient, asking: Asking, charger: str, seqs: tuple[int, ...]) -> int:

@@ -7,6 +7,7 @@ import time
 import click
 
 from edgegw.cli.asking import OK, REFUSED, Asking, asks_gateway
+from edgegw.cli.completing import charger_names
 from edgegw.cli.firmware_names import named
 from edgegw.cli.tables import minute, number, table
 from edgegw.control.client import ControlClient
@@ -26,7 +27,13 @@ def _window(ctx: click.Context, param: click.Parameter, value: str) -> str:
 
 @click.command()
 @click.argument("file", metavar="FILE-OR-SHA")
-@click.option("--charger", "chargers", multiple=True, help="Only this one; more than once.")
+@click.option(
+    "--charger",
+    "chargers",
+    multiple=True,
+    shell_complete=charger_names,
+    help="Only this one; more than once.",
+)
 @click.option("--vendor", help="Which chargers; otherwise what was said when the file was added.")
 @click.option("--model", help="Which model; otherwise what was said when the file was added.")
 @click.option("--version", help="What a charger says that runs it; otherwise as above.")

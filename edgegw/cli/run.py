@@ -28,10 +28,10 @@ def run(path: Path) -> None:
         sys.exit(2)
     for warning in site_file.warnings(config):
         click.echo(f"warning: {warning}", err=True)
-    from edgegw.app import run as run_app  # uvloop and all rooms: only when it is really run
+    from edgegw.app_run import run as run_app  # uvloop and all rooms: only when it is really run
 
     try:
-        sys.exit(run_app(config, click.echo))
+        sys.exit(run_app(config, click.echo, site_file=path.absolute()))
     except (EdgegwError, OSError) as fault:
         click.echo(f"edgegw: {fault}", err=True)
         sys.exit(1)

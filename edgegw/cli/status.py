@@ -9,7 +9,8 @@ import click
 
 from edgegw.cli.alarms import in_short
 from edgegw.cli.asking import OK, REFUSED, Asking, asks_gateway
-from edgegw.cli.tables import age, facts, number, size, span
+from edgegw.cli.completing import charger_names
+from edgegw.cli.tables import age, facts, fit, number, size, span
 from edgegw.control.alarm_models import AlarmList
 from edgegw.control.client import ControlClient
 from edgegw.control.models import Health, QueueCounts, SiteView
@@ -21,7 +22,7 @@ CONNECTORS_SHOWN = 20
 
 
 @click.command()
-@click.argument("charger", required=False)
+@click.argument("charger", required=False, shell_complete=charger_names)
 @asks_gateway
 def status(client: ControlClient, asking: Asking, charger: str | None) -> int:
     """Say how the gateway is and what the site does; of CHARGER, what is the matter with it in one line.
@@ -46,7 +47,7 @@ def status(client: ControlClient, asking: Asking, charger: str | None) -> int:
     if asking.as_json:
         click.echo(json.dumps(documents))
     else:
-        click.echo(_text(health, site, power, alarms))
+        click.echo(fit(_text(health, site, power, alarms)))
     return REFUSED if health.status == "degraded" else OK
 
 

@@ -1,9 +1,9 @@
 """Tables and words for people.
 
 Rules of this file:
-- On a terminal a table fits its width and long cells are folded, never cut; what people copy from it stays
-  in one piece where there is room. In a pipe every row is one line, without colours, so that grep and cut
-  work.
+- On a terminal a table fits its width and long cells are folded between words, never cut; inside a word only
+  where there is no room for it. What people copy from it stays in one piece where there is room. Lines are
+  folded by the same rule (`fit`). In a pipe every row is one line, without colours: grep and cut work.
 - What peers wrote is shown without control characters and never read as markup.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -24,8 +25,11 @@ from edgegw.redaction import plain
 
 PIPE_WIDTH = 100_000
 USUAL_WIDTH = 80  # of a terminal that does not say
+GAP = 2  # between columns
 WHOLE_SHARE = 3  # a column takes no more than that part of the width in one piece: others need some too
 Cell = str | int | None
+_LABELLED = re.compile(r" *\S+(?: \S+)*? {2,}")  # a first column and the gap behind it
+_INDENTED = re.compile(r" *(?:- |-> )?")  # and the mark of a list
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, width: int | None = None) -> str:
@@ -41,15 +45,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, width: int 
         highlight=False,
     )
     lines = [[_shown(cell) for cell in row] for row in rows]
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, column in enumerate(columns):
-        head = column.lstrip(">=")
-        lengths = [cell_len(head), *(cell_len(line[number]) for line in lines)]
+    grid = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    cells = [[head.lstrip(">="), *(line[n] for line in lines)] for n, head in enumerate(columns)]
+    widths = _widths(columns, cells, console.width)
+    for column, width_of in zip(columns, widths, strict=True):
         grid.add_column(
-            head,
+            column.lstrip(">="),
             justify="right" if column.startswith(">") else "left",
             overflow="fold",
-            width=_whole(lengths, console.width) if column.startswith("=") else None,
+            width=width_of,
         )
     for line in lines:
         grid.add_row(*(Text(cell) for cell in line))
@@ -63,9 +67,73 @@ def _terminal_width() -> int:
     return os.get_terminal_size(sys.stdout.fileno()).columns or USUAL_WIDTH
 
 
-def _whole(lengths: Sequence[int], width: int) -> int | None:
-    """Wide enough for those cells that may stay in one piece."""
-    return max((length for length in lengths if length <= width // WHOLE_SHARE), default=None)
+def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Of every column: all of it where there is room, else its longest word, and the rest shared out."""
+    lengths = [[cell_len(cell) for cell in column] for column in cells]
+    wanted = [max(column) for column in lengths]
+    room = width - GAP * (len(columns) - 1)
+    if sum(wanted) <= room:
+        return wanted
+    least = _least(columns, cells, lengths, width)
+    widths = [n if head.startswith("=") else 1 for head, n in zip(columns, least, strict=True)]
+    for goal in (least, wanted):
+        _share_out(widths, goal, room)
+    return widths
+
+
+def _least(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], lengths: Sequence[Sequence[int]], width: int
+) -> list[int]:
+    """How narrow each column should stay: its longest word, or cell if it is not folded; within limits."""
+    most = width // WHOLE_SHARE
+    least = []
+    for head, column, cell_lengths in zip(columns, cells, lengths, strict=True):
+        words = [cell_len(word) for cell in column for word in cell.split()]
+        whole = [n for n in cell_lengths if n <= most] if head.startswith("=") else []
+        least.append(max([*whole, *(min(n, most) for n in words), 1]))
+    return least
+
+
+def _share_out(widths: list[int], wanted: Sequence[int], room: int) -> None:
+    """Widen towards `wanted`, those that want least first, as far as there is room."""
+    left = room - sum(widths)
+    waiting = sorted(range(len(widths)), key=lambda n: wanted[n] - widths[n])
+    for place, number in enumerate(waiting):
+        more = max(0, min(wanted[number] - widths[number], left // (len(waiting) - place)))
+        widths[number] += more
+        left -= more
+
+
+# --- lines ----------------------------------------------------------------------------------------
+
+
+def fit(text: str, *, width: int | None = None, err: bool = False) -> str:
+    """Long lines folded between words, each below where its words began. `width` None: that of the terminal.
+
+    In a pipe, and what is coloured, stays as it is: tables fit already. `err`: it goes to stderr.
+    """
+    if width is None:
+        stream = sys.stderr if err else sys.stdout
+        if not stream.isatty():
+            return text
+        width = os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH
+    return "\n".join(_folded(line, width) for line in text.split("\n"))
+
+
+def _folded(line: str, width: int) -> str:
+    if cell_len(line) <= width or "\x1b" in line:
+        return line
+    label, plainly = _LABELLED.match(line), _INDENTED.match(line)
+    assert plainly is not None, "it matches anything"
+    indent = label.end() if label is not None and label.end() <= width // 2 else plainly.end()
+    lines = [line[:indent]]
+    for word in line[indent:].split(" "):
+        gap = " " if len(lines[-1]) > indent else ""
+        if cell_len(lines[-1]) + len(gap) + cell_len(word) > width and len(lines[-1]) > indent:
+            lines.append(" " * indent)
+            gap = ""
+        lines[-1] += gap + word
+    return "\n".join(lines)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from edgegw.cli.asking import OK, Asking, asks_gateway
+from edgegw.cli.completing import charger_names
 from edgegw.cli.tables import facts, minute, table
 from edgegw.control.client import ControlClient
 from edgegw.control.models import TransactionView
 
 
 @click.command()
-@click.argument("charger", required=False)
+@click.argument("charger", required=False, shell_complete=charger_names)
 @click.argument("transaction_id", required=False)
 @click.option("--running/--ended", default=None, help="Only those that run, or that ended.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
@@ -39,7 +40,7 @@ def transactions(
 
 
 def _table(found: tuple[TransactionView, ...]) -> str:
-    columns = ("CHARGER", "ID", "CON", "TAG", "RECEIVED", ">WH", "STATE")
+    columns = ("CHARGER", "ID", "CON", "TAG", "=RECEIVED", ">WH", "STATE")
     return table(
         columns,
         (
