@@ -6,18 +6,22 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 SEEDS ?= 500
-PYTEST_WORKERS ?= 3
+# Twice the cores of a build machine: many tests wait for a charger, a meter or a clock. `worksteal`: who has
+# nothing left takes over from who is busy with those.
+PYTEST_WORKERS ?= 4
 PYTEST_ARGS ?=
+# Tests start hundreds of gateways; without compiled modules each would compile itself anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The stamp carries the hash of what .venv was made from, so that a new lock makes it again.
 STAMP := .venv/.ready-$(shell cat requirements-dev.lock pyproject.toml | sha256sum | cut -c 1-16)
 NPM_STAMP := tests/interop/node_modules/.package-lock.json
 INTEROP := $(if $(wildcard tests/interop/package.json),interop)
-# The real servers of tests/servers. The wrapper is a library, so no command tells whether it is there.
+# The real servers of tests/servers, and the browser of tests/tui. The wrapper is a library, so no command tells whether it is there.
 SERVERS := nginx=nginx vsftpd=vsftpd sshd=openssh-server promtool=prometheus mosquitto=mosquitto \
-	mosquitto_pub=mosquitto-clients $(if $(wildcard /usr/lib/*/libnss_wrapper.so),,=libnss-wrapper)
+	mosquitto_pub=mosquitto-clients chromium=chromium chromedriver=chromium-driver $(if $(wildcard /usr/lib/*/libnss_wrapper.so),,=libnss-wrapper)
 
-.PHONY: help setup check test interop demo bench simulate trace schemas lock clean
+.PHONY: help setup check test interop demo bench simulate trace schemas pictures lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -35,7 +39,7 @@ check: setup ## format, lint, types, import contracts
 
 test: setup $(INTEROP) ## all tests (node, npm, the real file servers and a broker are installed for the counterparts)
 	@sh tests/system_packages.sh test $(SERVERS)
-	.venv/bin/python -m pytest -n $(PYTEST_WORKERS) $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -p no:schemathesis $(PYTEST_ARGS)
 
 interop: $(NPM_STAMP)
 
@@ -61,6 +65,9 @@ trace: setup ## docs/trace.svg: what really flowed under the fuse in four minute
 
 schemas: setup ## docs/mqtt: the AsyncAPI document and the JSON schemas of the topic tree
 	@.venv/bin/python -m edgegw.mqtt.asyncapi docs/mqtt
+
+pictures: setup ## docs/pictures: the console in front of a real gateway with simulated chargers
+	@.venv/bin/python -m tests.tui.picture_book docs/pictures
 
 UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra web pyproject.toml

@@ -363,6 +363,7 @@ def test_the_commented_example_shows_every_key_with_its_default():
     of_this_site = {
         ("chargers", "public_url"), ("chargers", "tls_certificate"), ("chargers", "tls_key"),
         ("cloud", "ca_file"), ("control", "socket"), ("control", "listen"), ("control", "token_file"),
+        ("control", "read_token_file"),
         ("balancing", "meters_directory"), ("balancing", "quirks_directory"),
         ("chargers", "catalogue_directory"), ("files", "listen"), ("files", "public_url"),
         ("files", "tls_certificate"), ("files", "tls_key"), ("files", "ca_file"), ("files", "known_hosts"),

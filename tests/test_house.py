@@ -257,6 +257,7 @@ def test_every_contract_catches_what_it_forbids(tmp_path: Path):
         "core/hurried.py": "import time\n",
         "sim/cheat.py": "import edgegw.core.records\n",
         "tui/nosy.py": "import edgegw.store\n",
+        "commissioning/nosy.py": "import edgegw.store\n",
         "tui/__init__.py": "",
         "balance/hurried.py": "import random\n",
         "balance/__init__.py": "",

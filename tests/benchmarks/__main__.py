@@ -21,16 +21,19 @@ import uvloop
 from tests.benchmarks import (
     allocation,
     away,
+    console,
     day_bars,
     files,
     memory,
     mqtt,
     neighbours,
+    recorder,
     relay,
     replay,
     report,
     start,
     steering,
+    terminal,
 )
 from tests.benchmarks.bench import Bench, MissingTool
 from tests.benchmarks.report import Row
@@ -38,6 +41,7 @@ from tests.e2e.children import Children
 
 ALL: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "relay": relay.measure,
+    "recorder": recorder.measure,
     "neighbours": neighbours.measure,
     "memory": memory.measure,
     "away": away.measure,
@@ -47,6 +51,8 @@ ALL: dict[str, Callable[[Bench], Awaitable[list[Row]]]] = {
     "steering": steering.measure,
     "files": files.measure,
     "mqtt": mqtt.measure,
+    "console": console.measure,
+    "terminal": terminal.measure,
     "day": day_bars.measure,
 }
 BUILD = Path(__file__).parents[2] / "build"  # on the disk of the checkout: /tmp may be memory
