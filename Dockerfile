@@ -5,6 +5,8 @@
 #       -v ./edgegw.toml:/etc/edgegw/edgegw.toml:ro -v edgegw-store:/var/lib/edgegw \
 #       -v edgegw-firmware:/opt/edgegw/firmware_cache edgegw
 #
+# Look at it: docker exec -it CONTAINER edgegw console --config /etc/edgegw/edgegw.toml
+#
 # For [files] say directory = "/opt/edgegw/firmware_cache" and public_url = "http://THE-HOST:9080"; FTP needs its
 # ports mapped one to one, ftp_ports included.
 

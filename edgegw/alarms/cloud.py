@@ -51,7 +51,9 @@ class CloudEyes:
 def parked(sessions: Iterable[Session]) -> Iterator[Condition]:
     counts = {s.identity: s.charger.state.outbox.parked for s in sessions if s.charger.state.outbox.parked}
     if counts:
-        text = f"{sum(counts.values())} messages of {listed(counts)} were refused by the cloud and are parked"
+        count = sum(counts.values())
+        noun, were, are = ("message", "was", "is") if count == 1 else ("messages", "were", "are")
+        text = f"{count} {noun} of {listed(counts)} {were} refused by the cloud and {are} parked"
         yield Condition(code="messages_parked", text=text)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from edgegw.cli.asking import OK, Asking, asks_gateway
@@ -37,4 +39,17 @@ def _row(entry: AuditEntryView) -> tuple[str, str, str, str, str]:
     who = f"{entry.door}: {entry.asker}"
     named = entry.target and entry.target not in entry.order
     order = f"{entry.order} {entry.target}" if named else entry.order
-    return second(entry.at), who, order, entry.outcome, entry.text
+    return second(entry.at), who, order.replace(" /v1/", " /"), entry.outcome, _said(entry.text)
+
+
+def _said(text: str) -> str:
+    """A JSON object as words, without what was left open; anything else as it is."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(said, dict):
+        return text
+    words = (value if isinstance(value, str) else json.dumps(value) for value in said.values())
+    pairs = zip(said, words, strict=True)
+    return " ".join(f"{name}={word}" for name, word in pairs if word not in ("", "null"))

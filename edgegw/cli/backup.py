@@ -26,6 +26,7 @@ from edgegw.store.directory import sync_directory
 from edgegw.store.restoring import work_folder
 
 COMPRESSED = frozenset({".gz", ".tgz"})
+NAMES = (".tar", ".tar.gz", ".tgz")
 
 
 @click.command()
@@ -46,6 +47,8 @@ def backup(client: ControlClient, asking: Asking, file: Path, telemetry: bool, f
     \b
     edgegw backup /mnt/usb/depot-1.tar.gz
     """
+    if not file.name.endswith(NAMES):
+        raise click.UsageError(f"{file}: name it FILE.tar, or FILE.tar.gz")
     if file.exists() and not force:
         raise Refused(0, "exists", f"{file} is there already: take another name, or --force")
     try:

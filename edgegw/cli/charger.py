@@ -14,6 +14,11 @@ from edgegw.cli import charger_act, charger_hold, charger_set, charger_show
 class _OneCharger(click.Group):
     """A first word that is no command is the identity of a charger."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+            raise click.UsageError("name a charger first: edgegw charger CHARGER [OPTIONS]", ctx)
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

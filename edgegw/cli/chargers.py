@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from edgegw.cli.asking import OK, Asking, asks_gateway
@@ -23,8 +25,9 @@ def chargers(client: ControlClient, asking: Asking, charger: str | None, quarant
     if quarantine and charger is None:
         raise click.UsageError("--quarantine needs a CHARGER")
     if charger is None:
+        reasons = {} if asking.as_json else {c.identity: c.handshake for c in client.snapshot().chargers}
         found = client.chargers().chargers
-        asking.tell(client, _table(found) if found else "no charger was here yet")
+        asking.tell(client, _table(found, reasons) if found else "no charger was here yet")
     elif quarantine:
         asking.tell(client, _quarantine(client.quarantine(charger)))
     else:
@@ -32,19 +35,22 @@ def chargers(client: ControlClient, asking: Asking, charger: str | None, quarant
     return OK
 
 
-def _table(found: tuple[ChargerView, ...]) -> str:
+def _table(found: tuple[ChargerView, ...], reasons: Mapping[str, str]) -> str:
+    """`reasons`: why the last attempt of a charger to connect failed; "" when it did not."""
     columns = ("CHARGER", "OCPP", "SEEN", "CLOUD", ">TX", ">QUEUE", "WHAT")
     return table(
         columns,
         (
             (
                 c.identity,
-                c.version.removeprefix("ocpp"),
+                c.version.removeprefix("ocpp") if c.last_seen else "-",
                 age(c.last_seen),
                 "up" if c.cloud.up else "-",
                 len(c.transactions),
                 c.queue.stored + c.queue.in_flight,
-                c.verdict,
+                c.verdict
+                if c.connected or not reasons.get(c.identity)
+                else f"{c.verdict}: {reasons[c.identity]}",
             )
             for c in found
         ),

@@ -13,6 +13,7 @@ import click
 from edgegw import config, units
 from edgegw.catalogue.alarms import load_alarms
 from edgegw.catalogue.load import load_catalogue
+from edgegw.cli.tables import number
 from edgegw.config_text import Complaint, SiteFileFault
 from edgegw.control import doors
 from edgegw.errors import ConfigFault
@@ -22,7 +23,12 @@ from edgegw.quirks.load import load_quirks
 
 @click.command()
 @click.option(
-    "--config", "file", required=True, type=click.Path(path_type=Path), help="The site file (TOML)."
+    "--config",
+    "file",
+    required=True,
+    envvar="EDGEGW_CONFIG",
+    type=click.Path(path_type=Path),
+    help="The site file (TOML); default $EDGEGW_CONFIG.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
 def check(file: Path, as_json: bool) -> None:
@@ -97,7 +103,8 @@ def summary(site: config.SiteConfig) -> str:
     )
     if site.connector:
         meters = ", ".join(meter.name for meter in site.meter) or "no meter"
-        words += f"; balanced: {len(site.connector)} connectors on {len(site.circuit)} circuits by {meters}"
+        words += f"; balanced: {number(len(site.connector), 'connector')} on"
+        words += f" {number(len(site.circuit), 'circuit')} by {meters}"
     if site.files is not None:
         words += f"; files at {site.files.public_url or site.files.listen}, kept in {site.files.directory}"
     if site.mqtt is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +71,7 @@ def _run(where: Where) -> int:
         raise click.UsageError("the console needs a terminal; `edgegw status` and its like work without one")
     told = _log_to_file()
     app = Console(where, os.getppid() if in_browser else None)
+    signal.signal(signal.SIGTERM, lambda *_: app.exit())  # the terminal is given back as it was
     code = app.run()
     if app.bug:
         click.echo(f"edgegw: a bug ended the console ({app.bug}); {told}. The gateway runs on.", err=True)

@@ -79,7 +79,11 @@ def rights(config: SiteConfig, file: Path) -> Iterator[Finding]:
         clean = False
         yield wrong("rights", f"{file} can be written by others than its owner", f"chmod go-w {file}")
     if clean:
-        yield ok("rights", f"secret files can be read by their owner only ({len(secret_files(config))})")
+        count = len(secret_files(config))
+        yield ok(
+            "rights",
+            f"{number(count, 'secret file')}, read by the owner only" if count else "no secret files",
+        )
 
 
 # --- the store ------------------------------------------------------------------------------------

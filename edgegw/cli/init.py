@@ -158,9 +158,8 @@ class Interview:
             except (ValueError, ConfigFault) as fault:
                 words = _words(fault)
                 if text is not None:
-                    raise click.UsageError(
-                        f"--{question.name.replace('_', '-').removesuffix('s')}: {words}"
-                    ) from None
+                    option = question.name.replace("_", "-").replace("chargers", "charger")
+                    raise click.UsageError(f"--{option}: {words}") from None
                 click.echo(fit(f"  {words}", err=True), err=True)
 
     def _with(self, question: Question, text: str) -> Answers:
@@ -248,8 +247,9 @@ def _write(file: Path, text: str, *, force: bool) -> None:
     """Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.part")
+    part.unlink(missing_ok=True)
     try:
-        with part.open("w", encoding="utf-8") as opened:
+        with part.open("x", encoding="utf-8") as opened:  # no link that waits there is followed
             opened.write(text)
             opened.flush()
             os.fsync(opened.fileno())

@@ -201,7 +201,9 @@ def _write(file: Path, best: Sequence[Found]) -> None:
 def _replace(file: Path, text: str) -> None:
     new = file.with_name(f".{file.name}.new")
     try:
-        new.write_text(text, "utf-8")
+        new.unlink(missing_ok=True)  # no link that waits there is followed
+        with new.open("x", encoding="utf-8") as opened:
+            opened.write(text)
         if file.exists():
             new.chmod(file.stat().st_mode)
         os.replace(new, file)

@@ -82,5 +82,8 @@ def _why(row: QueueRow) -> str:
 def resend(client: ControlClient, asking: Asking, charger: str, seqs: tuple[int, ...]) -> int:
     """Send parked messages of CHARGER to the cloud again: those given, or all."""
     done = client.resend(charger, list(seqs) or None)
-    asking.tell(client, f"{number(done.resent, 'message')} of {charger} on the way to the cloud again")
+    sent = f"{number(done.resent, 'message')} of {charger} on the way to the cloud again"
+    asking.tell(
+        client, sent if done.resent else f"nothing of {charger} is parked; what waits goes up by itself"
+    )
     return OK

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -20,10 +19,11 @@ from edgegw.cli.tables import minute, number
 from edgegw.config import SiteConfig
 from edgegw.config_text import SiteFileFault
 from edgegw.errors import EdgegwError, StoreLocked, StoreNewer
+from edgegw.new_files import new_file
 from edgegw.redaction import plain
 from edgegw.store import archive, copy_check, restoring
 from edgegw.store.archive import ArchiveFault, Manifest
-from edgegw.store.directory import StoreDirectory, sync_directory
+from edgegw.store.directory import StoreDirectory
 from edgegw.store.reader import StoreCounts
 
 MEANING = """\
@@ -97,10 +97,14 @@ def _look_at(file: Path, folder: Path, stages: Stages) -> Manifest:
     return manifest
 
 
+def _made_at(manifest: Manifest) -> str:
+    return minute(plain(manifest.made_at))
+
+
 def _about(file: Path, manifest: Manifest) -> str:
     held = number(manifest.counts.tables.get("journal", 0), "message")
     transactions = number(manifest.counts.tables.get("transaction_record", 0), "transaction")
-    made = f"made {minute(manifest.made_at)} by edgegw {plain(manifest.edgegw)}"
+    made = f"made {_made_at(manifest)} by edgegw {plain(manifest.edgegw)}"
     return f"{file}: site {plain(manifest.site)}, {made}; {held}, {transactions}; whole"
 
 
@@ -113,7 +117,7 @@ def _dry_run(file: Path, config: SiteConfig, as_json: bool) -> None:
         click.echo(json.dumps({"restore": told}))
         return
     click.echo(_about(file, manifest))
-    click.echo(_other_site(config, manifest) + MEANING.format(made_at=minute(manifest.made_at)))
+    click.echo(_other_site(config, manifest) + MEANING.format(made_at=_made_at(manifest)))
     click.echo(f"it would take the place of the store in {config.store.directory}; nothing was changed")
     if running:
         click.echo("edgegw: a gateway runs on that store: it must be stopped first", err=True)
@@ -152,7 +156,7 @@ def _restore(file: Path, config: SiteConfig, *, yes: bool, extracted: Path | Non
 
 def _ask(file: Path, config: SiteConfig, manifest: Manifest, as_json: bool) -> None:
     click.echo(_about(file, manifest), err=True)
-    click.echo(_other_site(config, manifest) + MEANING.format(made_at=minute(manifest.made_at)), err=True)
+    click.echo(_other_site(config, manifest) + MEANING.format(made_at=_made_at(manifest)), err=True)
     if as_json or not sys.stdin.isatty():
         _fail(as_json, USAGE, "nobody is here to answer: give --yes when this is what you want")
     if not click.confirm("restore it?", err=True):
@@ -169,14 +173,10 @@ def _extract(source: Path, target: Path) -> None:
     """Raises OSError, ArchiveFault. Never replaces a file."""
     if not source.exists():
         raise ArchiveFault("it holds no site file: leave --site-file out")
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise ArchiveFault(f"{target} is there already and is not replaced: name another file")
-    part = target.with_name(f".{target.name}.part")
-    part.write_bytes(source.read_bytes())
-    part.chmod(0o600)
-    os.link(part, target)
-    part.unlink()
-    sync_directory(target.absolute().parent)
+    with new_file(target) as file:
+        file.write(source.read_bytes())
 
 
 def _tell(

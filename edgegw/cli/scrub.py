@@ -27,7 +27,12 @@ _REFERENCE = re.compile(r"(_file|_directory|tls_key)$")
 _CHOICES = frozenset({"unknown_tags", "one_transaction_per_tag"})
 _STRING = re.compile(r"""(?x) (?P<text> \"(?:[^"\\]|\\.)*\" | '[^']*' ) | (?P<comment> \#.*$ )""")
 _LINE = re.compile(r"""^(\s*)((?:[\w-]+|"(?:[^"\\]|\\.)*"|'[^']*')(?:\s*\.\s*[\w"'-]+)*)(\s*=\s*)(.+)$""")
-_LOGIN = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/\"']+@")
+# In the words of anybody: a login and a query of an address, and what is called a password in prose.
+_ANYWHERE = (
+    (re.compile(r"""(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/"']+@"""), rf"\1{HIDDEN}@"),
+    (re.compile(r"""(?i)(\b[a-z][a-z0-9+.-]*://[^\s?#"']*\?)[^\s#"']+"""), rf"\1{HIDDEN}"),
+    (re.compile(r"""(?i)((?:passw(?:or)?d|pwd|secret|token|api_?key)\s*=\s*)[^\s"',;&]+"""), rf"\1{HIDDEN}"),
+)
 
 
 class Scrubber:
@@ -59,7 +64,9 @@ class Scrubber:
     def text(self, text: str) -> str:
         """Words of anybody."""
         hidden = self._pattern.sub(HIDDEN, text) if self._pattern is not None else text
-        return _LOGIN.sub(rf"\1{HIDDEN}@", redact(hidden))
+        for pattern, instead in _ANYWHERE:
+            hidden = pattern.sub(instead, hidden)
+        return redact(hidden)
 
     def line(self, text: str) -> str:
         """Of a log: cards go too."""
@@ -68,10 +75,10 @@ class Scrubber:
     def document(self, raw: bytes) -> bytes:
         """A JSON document, or one on each line."""
         try:
-            return json.dumps(self._value(json.loads(raw)), indent=1, ensure_ascii=False).encode()
+            return _encoded(json.dumps(self._value(json.loads(raw)), indent=1, ensure_ascii=False))
         except ValueError:
             lines = (self._ndjson(line) for line in raw.decode("utf-8", "replace").splitlines())
-            return ("\n".join(lines) + "\n").encode()
+            return _encoded("\n".join(lines) + "\n")
 
     def _ndjson(self, line: str) -> str:
         try:
@@ -100,6 +107,11 @@ class Scrubber:
                 in_tags = "authorization.tags" in bare.replace('"', "").replace(" ", "")
             lines.append(_hidden_value(bare, in_tags))
         return self.text("\n".join(lines) + "\n")
+
+
+def _encoded(text: str) -> bytes:
+    """Half a character, as a charger may write it, becomes the escape that JSON has for it."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _spellings(secret: str) -> set[str]:

@@ -3,6 +3,7 @@
 Rules of this file:
 - Plain ASGI around the application, like `control.gate`: no route can forget it.
 - Behind the token: whoever has none gives no orders, and must not be able to push real ones out of the book.
+- Who may only look gives no orders either: of its refusals a few a minute are told, for the same reason.
 - Questions (GET) are not orders. Bodies are looked at on their way, never held back; long ones and files
   not at all.
 """
@@ -24,10 +25,14 @@ BODY_BYTES_MAX = 2048  # an order is short; what is longer is a file or a mistak
 REFUSAL_BYTES_MAX = 4096
 TARGET_MAX = 64
 DOOR = "api"
+READ_ONLY = "read_only"  # the refusal of `control.gate`
+REFUSALS_TOLD_MAX = 20
+REFUSALS_WITHIN_S = 60.0
 
 
 def audited(app: Application, book: AuditLog) -> Application:
     """`app`, with every order written into `book` when it was answered."""
+    refusals = _Refusals()
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in QUESTIONS:
@@ -37,9 +42,33 @@ def audited(app: Application, book: AuditLog) -> Application:
         try:
             await app(scope, order.receive, order.send)
         finally:
-            book.write(order.entry())
+            entry = refusals.folded(order.entry(), clock.now().mono)
+            if entry is not None:
+                book.write(entry)
 
     return guarded
+
+
+class _Refusals:
+    """Of readers: the first ones of a minute as they are, the rest as a number in the next one."""
+
+    def __init__(self) -> None:
+        self._began = float("-inf")
+        self._told = 0
+        self._untold = 0
+
+    def folded(self, entry: AuditEntry, mono: float) -> AuditEntry | None:
+        if entry.outcome != READ_ONLY:
+            return entry
+        if mono - self._began >= REFUSALS_WITHIN_S:
+            self._began, self._told = mono, 0
+        if self._told >= REFUSALS_TOLD_MAX:
+            self._untold += 1
+            return None
+        self._told += 1
+        untold, self._untold = self._untold, 0
+        more = f"(and {untold} more before) " if untold else ""
+        return msgspec.structs.replace(entry, text=shortened(more + entry.text))
 
 
 class _Order:

@@ -10,6 +10,7 @@ from edgegw.control import detail_view, handshakes
 from edgegw.control.alarm_desk import AlarmDesk
 from edgegw.control.connector_desk import ConnectorDesk
 from edgegw.control.event_models import EventList
+from edgegw.control.models import Notice
 from edgegw.control.power_desk import PowerDesk
 from edgegw.control.profile_view import profile_view
 from edgegw.control.view import charger_view
@@ -53,12 +54,17 @@ class DetailDesk:
             events=events.events,
             clock_offset_s=detail_view.clock_offset_s(state),
             boot=detail_view.boot_view(state),
-            handshake_failures=handshakes.newest(self._gateway.handshake_failures, session, identity),
+            handshake_failures=self._failures(session, identity),
             profile_answers=detail_view.answer_views(state),
             alarms=self._alarms.of_charger(identity),
             orders=orders,
             bypassed_until=max(bypassed, default=None),
         )
+
+    def _failures(self, session: Session, identity: str) -> tuple[Notice, ...]:
+        connected = (one for one in self._gateway.sessions.values() if one.charger_leg is not None)
+        others = [one.peer_ip for one in connected if one is not session]
+        return handshakes.newest(self._gateway.handshake_failures, session, identity, others)
 
     def profile(self, identity: str, connector: int, span_s: int) -> models.ProfileView:
         """Raises Problem."""

@@ -125,7 +125,7 @@ class Settings(View):
 
 
 class SetSetting(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)  # true is no number
 
     name: str = Field(min_length=1, max_length=SETTING_NAME_MAX)
     value: str = Field(max_length=SETTING_VALUE_MAX)
@@ -143,7 +143,7 @@ class SettingAnswer(View):
 class Order(BaseModel):
     """What every action shares."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)  # true is no number
 
 
 class Reset(Order):

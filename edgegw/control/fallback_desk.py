@@ -56,7 +56,7 @@ class FallbackDesk:
         session = self._gateway.sessions.get(identity)
         found = session.charger.state.power.connectors.get(connector) if session is not None else None
         if found is None:
-            raise Problem(404, "not_balanced", f"{plain(identity)}/{connector} is not balanced here")
+            raise Problem(409, "not_balanced", f"{plain(identity)}/{connector} is not balanced here")
         return found
 
 

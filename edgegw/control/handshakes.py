@@ -1,8 +1,9 @@
 """Connections of one charger that came to nothing: found by its name and its address, with what to do.
 
 Rules of this file:
-- Whoever has no name yet (TLS, a wrong path) is known by its address alone. Chargers behind one router share
-  an address: then it may have been another one, and the words say by what it was found.
+- Whoever has no name yet (TLS, a wrong path) is known by its address alone, and the words say so. Chargers
+  behind one router share an address: what happened there tells nothing of one of them, and is left out.
+- The same reason again is one line: the newest, and how many times.
 - The reasons are those of `runtime.entrance` and `links`; the words for what to do stand in one table.
 """
 
@@ -94,11 +95,23 @@ def addresses_of(failures: Iterable[Notice], session: Session | None, identity: 
     return known
 
 
-def newest(failures: Iterable[Notice], session: Session | None, identity: str) -> tuple[models.Notice, ...]:
-    """At most SHOWN_MAX."""
+def newest(
+    failures: Iterable[Notice], session: Session | None, identity: str, others: Iterable[str] = ()
+) -> tuple[models.Notice, ...]:
+    """At most SHOWN_MAX. `others`: the addresses of the other chargers that are connected now."""
     kept = tuple(failures)
-    found = failures_of(kept, identity, addresses_of(kept, session, identity))
-    return tuple(notice for notice, _ in zip(found, range(SHOWN_MAX), strict=False))
+    addresses = addresses_of(kept, session, identity) - set(others)
+    times: dict[str, int] = {}
+    firsts: dict[str, models.Notice] = {}
+    for notice in failures_of(kept, identity, addresses):
+        times[notice.text] = times.get(notice.text, 0) + 1
+        firsts.setdefault(notice.text, notice)
+    found = [_counted(notice, times[text]) for text, notice in firsts.items()]
+    return tuple(found[:SHOWN_MAX])
+
+
+def _counted(notice: models.Notice, times: int) -> models.Notice:
+    return notice if times == 1 else notice.model_copy(update={"text": f"{notice.text} ({times} times)"})
 
 
 def _told(notice: Notice, before: str) -> models.Notice:

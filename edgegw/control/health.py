@@ -120,9 +120,8 @@ def _warnings(
     if not now.trusted:
         found.append("the clock of this box is not set: times in records are not right")
     if store.parked:
-        found.append(
-            f"{store.parked} messages were refused by the cloud: see edgegw queue --rows --state parked"
-        )
+        were = "message was" if store.parked == 1 else "messages were"
+        found.append(f"{store.parked} {were} refused by the cloud: see edgegw queue --rows --state parked")
     if store.quarantined:
         found.append(f"{store.quarantined} rows of the store were damaged and are in its quarantine")
     if store.free_disk_bytes is not None and store.free_disk_bytes < FREE_DISK_LOW_BYTES:

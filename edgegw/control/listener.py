@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from edgegw import __version__
 from edgegw.runtime.tasks import Tasks
 
 VERSION_HEADER = "edgegw-version"
 CONNECTIONS_MAX = 100
+HEAD_WITHIN_S = 10.0  # a connection that asks nothing by then gives its place to others
 FINISH_WITHIN_S = 1  # requests under way when the box stops
 
 
@@ -42,6 +44,35 @@ class _Server(uvicorn.Server):
         await self.stop_wanted.wait()
 
 
+class _Impatient(H11Protocol):
+    """Closes a connection that has asked nothing for HEAD_WITHIN_S.
+
+    uvicorn waits for ever for the end of a head, also without a token: a hundred of them shut the door.
+    """
+
+    _watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._look_later(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def _look_later(self, seen: object) -> None:
+        self._watch = self.loop.call_later(HEAD_WITHIN_S, self._look, seen)
+
+    def _look(self, seen: object) -> None:
+        """`seen`: the request that was the newest at the last look."""
+        request: RequestResponseCycle | None = self.cycle
+        if request is seen and (request is None or request.response_complete):
+            self.transport.close()
+        else:
+            self._look_later(request)
+
+
 class Listener:
     """One door: a bound socket and the application behind it."""
 
@@ -52,7 +83,7 @@ class Listener:
             access_log=False,
             lifespan="off",
             loop="none",
-            http="h11",
+            http=_Impatient,
             ws="none",
             interface="asgi3",
             proxy_headers=False,

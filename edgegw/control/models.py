@@ -21,7 +21,12 @@ LaneName = Literal["boot", "status", "notice", "transaction"]
 class View(BaseModel):
     """What every model of this file shares."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        json_schema_serialization_defaults_required=True,
+        defer_build=True,  # there are a hundred of them: whoever starts pays for those it uses
+    )
 
 
 # --- errors ---------------------------------------------------------------------------------------

@@ -378,4 +378,4 @@ def _near(name: str, known: list[str]) -> str:
     """A hint at what was probably meant, whatever the case it was written in."""
     folded = {other.casefold(): other for other in known}
     near = difflib.get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.6)
-    return f"; known are {', '.join(folded[other] for other in near)}" if near else ""
+    return f"; similar: {', '.join(folded[other] for other in near)}" if near else ""

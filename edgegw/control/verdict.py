@@ -24,6 +24,7 @@ def _findings(session: Session) -> Iterator[str]:
     yield from _faults(state)
     yield _connection(session, state)
     yield from _power(state)
+    yield from _away(session, state)
     if state.outbox.parked:
         yield f"{_count(state.outbox.parked, 'message')} refused by the cloud and parked"
     if len(state.outbox):
@@ -59,15 +60,26 @@ def _connection(session: Session, state: ChargerState) -> str:
     if state.site.policy.standalone:
         return doing
     if session.cloud_leg is None:
-        why = f" ({session.cloud_error})" if session.cloud_error else ""
         if state.profile.registration is Registration.NEVER and not running:
-            return f"new here: waits for the cloud to accept it, cloud away{why}"
-        return f"{doing}; served here, cloud away{why}"
+            return f"new here: waits for the cloud to accept it, cloud away{_why(session)}"
+        return doing
     if state.profile.registration in (Registration.PENDING, Registration.REJECTED):
         return f"the cloud has it {state.profile.registration}: it may not charge yet"
     if state.profile.registration is Registration.NEVER:
         return "connected to the cloud, has not booted yet"
     return doing
+
+
+def _away(session: Session, state: ChargerState) -> Iterator[str]:
+    """It is served here. Behind what it charges with: cars charge on, and the site says it as well."""
+    if session.charger_leg is None or session.cloud_leg is not None or state.site.policy.standalone:
+        return
+    if state.profile.registration is not Registration.NEVER or state.transactions.running:
+        yield f"served here, cloud away{_why(session)}"
+
+
+def _why(session: Session) -> str:
+    return f" ({session.cloud_error})" if session.cloud_error else ""
 
 
 def _count(number: int, noun: str) -> str:

@@ -91,8 +91,8 @@ class WiringDesk:
             return
         if session.charger_leg is not None:
             session.charger_leg.close(1008, "this charger is not accepted here any more")
-        elif session.charger.state.profile.registration is Registration.NEVER:
-            del gateway.sessions[identity]  # it never was here
+        elif session.charger.state.profile.registration is Registration.NEVER and not session.raw_segment:
+            del gateway.sessions[identity]  # it never was here, and no handshake of it is under way
 
     def _say(self, identity: str, *, welcome: bool) -> None:
         try:

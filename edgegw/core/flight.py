@@ -10,6 +10,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final, Literal, get_args
@@ -188,8 +189,27 @@ NAMES: Final[dict[type, str]] = {kind: name for name, kind in KINDS.items()} | {
     SendCloud: "send_cloud",
 }
 
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 encode_line: Final = msgspec.json.Encoder().encode
-decode_line: Final = msgspec.json.Decoder(Line).decode
+_decode: Final = msgspec.json.Decoder(Line).decode
+_FRAME: Final = b'"frame":'  # the last member of a line that has it; in a string its quotes are escaped
+
+
+def decode_line(raw: bytes) -> Line:
+    """Raises ValueError, RecursionError.
+
+    A frame is kept as its peer wrote it, so it may hold half a character (a lone surrogate), which no strict
+    reader of JSON takes: it is cut out, to be judged by whoever reads frames.
+    """
+    try:
+        return _decode(raw)
+    except msgspec.DecodeError:
+        head, found, frame = raw.partition(_FRAME)
+        if not found or not _HALF.search(frame):
+            raise
+    line = _decode(head + _FRAME + b"null}")
+    line.frame = msgspec.Raw(frame.removesuffix(b"}"))
+    return line
 
 
 def to_data(thing: Any, shown: Callable[[bytes], str]) -> Any:

@@ -50,7 +50,9 @@ def unsteerable(state: ChargerState, c: ConnectorPower, control: Control, why: s
     if known is control:
         return []
     text = f"{state.identity}/{c.wiring.connector} cannot be steered: {c.fault}"
-    return [Noticed("charger_unsteerable", f"{text} Its {c.wiring.max_a:g} A stay reserved.")]
+    return [
+        Noticed("charger_unsteerable", f"{text.removesuffix('.')}. Its {c.wiring.max_a:g} A stay reserved.")
+    ]
 
 
 def silent(state: ChargerState, c: ConnectorPower) -> list[Effect]:

@@ -211,7 +211,8 @@ def _park(state: ChargerState, row: JournalRow, error: str, attempts: int) -> li
     if row.action == "StartTransaction" and row.transaction.isdecimal():
         # What follows goes up with -1, which a central system must answer (16E 3.18).
         effects += state.transactions.bind(int(row.transaction), REFUSED_ID)
-    return [*effects, Noticed("parked", f"{_refusal(state, row, error)}; parked after {attempts} attempts")]
+    tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    return [*effects, Noticed("parked", f"{_refusal(state, row, error)}; parked after {tries}")]
 
 
 def _refusal(state: ChargerState, row: JournalRow, error: str) -> str:

@@ -96,7 +96,8 @@ class _Ring:
 
 
 def _values(circuit: CircuitState) -> tuple[float, ...]:
-    measured = (nan if amps is None else amps for amps in circuit.measured_a)
+    # The last numbers of a meter that is silent are not those of now.
+    measured = (nan if amps is None or circuit.stale else amps for amps in circuit.measured_a)
     return (*measured, *map(_finite, circuit.limit_a), *map(_finite, circuit.granted_a))
 
 

@@ -100,6 +100,7 @@ class Demo:
         self._gateway = GatewayProcess(path, site.control.socket, folder / "gateway.log")
         stack.push_async_callback(self._gateway.stop)
         await self._start_gateway("")
+        self._tell(f"look at it from another terminal: {program()} console --socket {site.control.socket}")
         if line is not None:
             await self._subscribe(site, line, stack)
         watching = asyncio.get_running_loop().create_task(self._watch())

@@ -183,7 +183,7 @@ def _manifest(archive: IO[bytes]) -> Manifest:
                 " install that version or a newer one"
             )
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ArchiveFault(f"its {MANIFEST} cannot be read: {error}") from error
     names = [member.name for member in manifest.members]
     if len(set(names)) != len(names) or JOURNAL not in names or not NAMES.issuperset(names):

@@ -121,7 +121,7 @@ class Console(App[int]):
             self.exit()
         for screen in self.screen_stack[-1:]:  # none while it ends
             if isinstance(screen, ConsoleScreen):
-                screen.tell_line()
+                screen.tell_line() if self.snapshot is not None else screen.redraw()
 
     def top_line(self) -> Text:
         return top_line(self.snapshot, self.link.state, time.time())

@@ -36,7 +36,7 @@ def top_line(snapshot: Snapshot | None, link: LinkState, now: float) -> Text:
         line.append(f" {plain('; '.join(snapshot.health.reasons))} ", ALARM)
     line.append(f" {plain(site.id)} {plain(site.name)}".rstrip(), "bold")
     line.append(f"  {site.chargers.connected}/{site.chargers.known} chargers")
-    line.append(f"  {site.running_transactions} charging")
+    line.append(f"  {number(site.running_transactions, 'session')}")
     line.append(f"  {clock(snapshot.at)}Z", "dim")
     return line
 

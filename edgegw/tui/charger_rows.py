@@ -95,7 +95,7 @@ def why(row: ChargerRow) -> str:
     if row.control in BAD_CONTROL:
         return f"{row.control}: {row.why}" if row.why else f"it {row.control}"
     if row.control == "bypassed":
-        return f"left out of balancing{': ' + row.why if row.why else ''}"
+        return row.why or "left out of balancing"
     return row.why
 
 

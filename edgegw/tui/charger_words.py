@@ -32,8 +32,9 @@ def overview(detail: ChargerDetail, row: ChargerRow | None, now: str, width: int
     for head, words, style in _lines(detail, row, now):
         text.append(f"{head:<{HEAD}}", "bold")
         margin = "  " if words.startswith("  ") else ""
-        lines = wrap(plain(words), max(20, width - HEAD), subsequent_indent=margin, drop_whitespace=False)
-        text.append(f"\n{' ' * HEAD}".join(line.rstrip() for line in lines) + "\n", style)
+        room = max(20, width - HEAD)
+        lines = wrap(plain(words.strip()), room, initial_indent=margin, subsequent_indent=margin)
+        text.append(f"\n{' ' * HEAD}".join(lines) + "\n", style)
     text.rstrip()
     return text
 

@@ -20,9 +20,12 @@ from textual.widgets import Footer, Input
 
 from edgegw.control.client import ControlClient, ControlFault
 from edgegw.control.live_models import Snapshot
+from edgegw.redaction import plain
 from edgegw.tui.bars import Crumbs, TopLine
 from edgegw.tui.dialogs import Reading
 from edgegw.tui.filtering import Filter, parse
+from edgegw.tui.table import VirtualTable
+from edgegw.tui.words import flowed
 
 if TYPE_CHECKING:
     from edgegw.tui.app import Console
@@ -40,6 +43,12 @@ class FilterLine(Input):
     FilterLine.-shown { display: block; }
     """
     HELP = "Words that a line must hold. `!word` must not be there, `/text/` is a regular expression."
+
+
+# Textual's own, of no use here: nothing scrolls sideways, and left and right are the sections of a charger.
+UNTOLD = frozenset(
+    ("scroll_left", "scroll_right", "page_left", "page_right", "copy_text", "screen.copy_text")
+)
 
 
 class ConsoleScreen(Screen[None]):
@@ -141,7 +150,10 @@ class ConsoleScreen(Screen[None]):
         """With the newest picture, as far as there is one."""
         self.tell_line()
         snapshot = self.console.snapshot
-        if snapshot is None or not self.is_whole:
+        if not self.is_whole:
+            return
+        if snapshot is None:
+            self.tell_unknown(plain(self.console.link.state.error) or "asking the gateway ...")
             return
         try:
             self.show(snapshot)
@@ -150,6 +162,11 @@ class ConsoleScreen(Screen[None]):
             self.notify(
                 f"a bug in the console while drawing {self.NAME}; its log says where", severity="error"
             )
+
+    def tell_unknown(self, why: str) -> None:
+        """Without any picture a list must not say that there is nothing: nobody knows."""
+        for table in self.query(VirtualTable):
+            table.show((), why)
 
     def tell_line(self) -> None:
         """The lines above."""
@@ -220,18 +237,22 @@ class ConsoleScreen(Screen[None]):
         own = getattr(focused, "HELP", None) if focused is not None else None
         text = Text()
         if own:
-            text.append(f"{own.strip()}\n\n")
-        text.append(self.ABOUT.strip() + "\n\n")
+            text.append(f"{flowed(own)}\n\n")
+        text.append(f"{flowed(self.ABOUT)}\n\n")
         text.append(self.keys_text())
         return text
 
     def keys_text(self) -> Text:
-        text = Text()
-        for active in sorted(self.active_bindings.values(), key=lambda one: one.binding.description):
+        """What is in the footer first; several keys that do the same are one line."""
+        keys: dict[str, list[str]] = {}
+        for active in sorted(self.active_bindings.values(), key=lambda one: not one.binding.show):
             binding = active.binding
-            if active.enabled and binding.description and not binding.system:
-                text.append(f"{self.app.get_key_display(binding):>10}", "bold cyan")
-                text.append(f"  {binding.description}\n")
+            if active.enabled and binding.description and not binding.system and binding.action not in UNTOLD:
+                keys.setdefault(binding.description, []).append(self.app.get_key_display(binding))
+        text = Text()
+        for description, shown in keys.items():
+            text.append(f"{', '.join(shown):>16}", "bold cyan")
+            text.append(f"  {description}\n")
         return text
 
     def action_help(self) -> None:

@@ -171,11 +171,20 @@ def _rows(canvas: _Canvas, ends: list[str], curves: Sequence[Curve], low: float,
         text = Text("", no_wrap=True).append_text(text)
         canvas.onto(text, row)
         text.append(" ")
-        for sign in ends[row][: RIGHT - 1]:
-            text.append(sign, next(curve.style for curve in curves if curve.sign == sign))
-        text.append(" " * (RIGHT - 1 - len(ends[row][: RIGHT - 1])))
+        text.append_text(_signs(ends[row], curves))
         lines.append(text)
     return lines
+
+
+def _signs(ended: str, curves: Sequence[Curve]) -> Text:
+    """Who ends in this row: "-L123". Phases without their L beside a scale in amps would read as amps."""
+    text = Text(no_wrap=True)
+    for sign in ended:
+        if sign.isdigit() and "L" not in text.plain:
+            text.append("L", "dim")
+        text.append(sign, next(curve.style for curve in curves if curve.sign == sign))
+    text.truncate(RIGHT - 1, pad=True)
+    return text
 
 
 def _label(row: int, rows: int, low: float, high: float) -> str:
@@ -201,7 +210,10 @@ class Plot(Widget):
     """Give it curves with `show`."""
 
     DEFAULT_CSS = "Plot { height: 1fr; }"
-    HELP = "Amps (or kW) of each phase over time; 1, 2, 3 at the right end are L1, L2, L3, - is the limit."
+    HELP = (
+        "Amps (or kW) of each phase over time. L1, L2, L3 stand at the right end where they are now, L123"
+        " when all three are there; - is the limit."
+    )
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

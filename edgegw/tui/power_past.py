@@ -15,6 +15,7 @@ from datetime import datetime
 from edgegw.control.live_models import LivePower, PowerHistory
 from edgegw.control.power_models import PhaseAmps
 from edgegw.tui.plot import Curve, Frame
+from edgegw.tui.site_words import flowing
 
 FINE_SPAN_S = 900.0  # up to there the gateway keeps every second
 COARSE_STEP_S = 60.0
@@ -76,12 +77,13 @@ class PowerPast:
         if circuit is None:
             return
         last = self._points[-1] if self._points else None
+        measured = flowing(circuit)
         begin = self.now - self.now % self.step_s
         if last is not None and last.at >= begin:
-            last.measured = _highest(last.measured, circuit.measured_a)
+            last.measured = _highest(last.measured, measured)
             last.limit = circuit.limit_a
         else:
-            self._points.append(_Point(begin, circuit.measured_a, circuit.limit_a))
+            self._points.append(_Point(begin, measured, circuit.limit_a))
         while self._points and self._points[0].at < self.now - self.span.seconds - self.step_s:
             self._points.popleft()
 

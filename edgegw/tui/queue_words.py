@@ -97,9 +97,18 @@ def message_row(row: QueueRow) -> Row:
     return Row(key_of(row), cells)
 
 
+# Why the box answered it itself and kept it: `core.uplink`.
+_FLAGS = {
+    "behind_queue": "others waited before it",
+    "link_lost": "the line to the cloud was lost",
+    "no_answer": "the cloud did not answer in time",
+}
+
+
 def why(row: QueueRow) -> str:
     refused = f"refused {number(row.attempts, 'time')}: {row.error}" if row.attempts else row.error
-    return plain(", ".join(part for part in (refused, *row.flags) if part))
+    flags = (_FLAGS.get(flag, flag) for flag in row.flags)
+    return plain(", ".join(part for part in (refused, *flags) if part))
 
 
 def about_message(row: QueueRow) -> Text:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from edgegw.control.live_models import LivePower, Snapshot
 from edgegw.control.models import Notice
-from edgegw.control.power_models import CircuitView
+from edgegw.control.power_models import CircuitView, PhaseAmps
 from edgegw.redaction import plain
 from edgegw.tui.table import Cell, Column, Row
 from edgegw.tui.words import SEVERITY_SIGNS, SEVERITY_STYLES, age, amps, clock, number, span
@@ -53,9 +53,14 @@ def tree(circuits: Sequence[CircuitView]) -> Iterator[tuple[int, CircuitView]]:
         waiting += [(depth + 1, child) for child in reversed(children.get(one.name, []))]
 
 
+def flowing(circuit: CircuitView) -> PhaseAmps:
+    """What its meter shows now: nothing while it is silent, its last numbers are not those of now."""
+    return (None, None, None) if circuit.stale else circuit.measured_a
+
+
 def state_of(circuit: CircuitView) -> str:
     """One word for how tight it is; "" with room."""
-    pairs = zip(circuit.measured_a, circuit.limit_a, strict=True)
+    pairs = zip(flowing(circuit), circuit.limit_a, strict=True)
     if any(a is not None and limit is not None and a > limit + 0.5 for a, limit in pairs):
         return OVER
     free = min((value for value in circuit.free_a if value is not None), default=None)
@@ -74,7 +79,7 @@ def _circuit_row(circuit: CircuitView, depth: int) -> Row:
         (sign + state, style),
         *(
             (_phase(*three), style if three[2] is not None and three[2] < TIGHT_A else "")
-            for three in zip(circuit.measured_a, circuit.limit_a, circuit.free_a, strict=True)
+            for three in zip(flowing(circuit), circuit.limit_a, circuit.free_a, strict=True)
         ),
         plain(circuit.limit_source),
     )
@@ -112,7 +117,7 @@ def phase_line(circuit: CircuitView, span_name: str, volts: Sequence[float | Non
     text.append(f"  last {span_name}, {unit}:")
     factors = [(one or 0.0) / 1000 for one in volts] if volts is not None else [1.0, 1.0, 1.0]
     styles = ("yellow", "green", "cyan")
-    for phase, (value, factor, style) in enumerate(zip(circuit.measured_a, factors, styles, strict=True), 1):
+    for phase, (value, factor, style) in enumerate(zip(flowing(circuit), factors, styles, strict=True), 1):
         text.append(f"  L{phase} {_in_unit(value, factor, volts is not None)}", f"bold {style}")
     limits = [one for one in circuit.limit_a if one is not None]
     if limits:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from textwrap import wrap
 from typing import ClassVar, NamedTuple, Protocol
 
 from rich.cells import cell_len, set_cell_size
@@ -247,7 +248,8 @@ class VirtualTable(ScrollView, can_focus=True):
         place = self.scroll_offset.y + y - 1
         if place < len(self._rows):
             return self._line(place, width, base)
-        text = self._empty if not self._rows and y == 1 else ""
+        said = wrap(self._empty, max(1, width)) if not self._rows else []
+        text = said[y - 1] if y <= len(said) else ""
         return Strip([Segment(set_cell_size(text, width), base)], width)
 
     def _header(self, width: int, base: Style) -> Strip:

@@ -11,7 +11,7 @@ from edgegw.control.models import TransactionView
 from edgegw.redaction import plain
 from edgegw.tui.stop_words import is_usual, stop_words
 from edgegw.tui.table import Column, Row
-from edgegw.tui.words import energy
+from edgegw.tui.words import energy, span
 
 COLUMNS = (
     Column("", 1),
@@ -77,14 +77,16 @@ def began(t: TransactionView) -> str:
 
 
 def took(t: TransactionView, now: str) -> str:
-    """ "1h05", "12m"; of one that runs, until now. A charger's clock may make nonsense of it: then "?"."""
+    """ "1h05", "12m", "33s"; of one that runs, until now. "?" when a charger's clock makes nonsense of it."""
     begin, end = _time(t.started_at), _time(now if t.running else t.stopped_at)
     if begin is None or end is None:
         return "-"
-    minutes = int((end - begin).total_seconds() // 60)
-    if minutes < -1:
+    seconds = int((end - begin).total_seconds())
+    if seconds < -60:
         return "?"
-    hours, rest = divmod(max(0, minutes), 60)
+    if seconds < 120:
+        return span(max(0, seconds))
+    hours, rest = divmod(seconds // 60, 60)
     return f"{hours}h{rest:02}" if hours else f"{rest}m"
 
 

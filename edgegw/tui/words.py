@@ -79,6 +79,17 @@ def phases(values: Sequence[float | None]) -> str:
     return "/".join(amps(value) for value in values)
 
 
+def flowed(text: str) -> str:
+    """A text of the source, its paragraphs as one line each: the pane wraps them. Indented lines stay."""
+    lines: list[str] = []
+    for line in text.strip().splitlines():
+        if lines and lines[-1] and line and not line.startswith(" ") and not lines[-1].startswith(" "):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
 def number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 

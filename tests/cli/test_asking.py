@@ -84,6 +84,13 @@ async def test_chargers_in_a_table_and_one_in_detail(house: House, shell: Shell)
     assert (await shell.json("chargers", "CP-1"))["identity"] == "CP-1"
 
 
+async def test_the_table_says_why_a_charger_could_not_come_in(house: House, shell: Shell):
+    await house.boots("CP-1")
+    house.gateway.sessions["CP-1"].charger_leg = None
+    house.gateway.handshake_failed("CP-1", "401: wrong password")
+    assert (await shell("chargers")).stdout.splitlines()[1].endswith("not connected: 401: wrong password")
+
+
 async def test_a_charger_that_is_not_there(shell: Shell):
     result = await shell("chargers", "CP-7", code=1)
     assert result.stderr == "edgegw: no charger 'CP-7' is known here\n"
@@ -125,7 +132,7 @@ async def test_the_queue_its_rows_and_sending_again(house: House, shell: Shell):
     assert TAG not in (await shell("queue", "--rows", "--raw")).stdout
     await shell("queue", "--state", "parked", code=2)
     done = await shell("queue", "resend", "CP-1", "999")
-    assert done.stdout == "0 messages of CP-1 on the way to the cloud again\n"
+    assert done.stdout == "nothing of CP-1 is parked; what waits goes up by itself\n"
     assert await shell.json("queue", "resend", "CP-1") == {"charger": "CP-1", "resent": 1}
 
 
@@ -172,7 +179,7 @@ async def test_call_with_what_is_no_payload_or_no_action(house: House, shell: Sh
     await house.boots("CP-1")
     assert "is not JSON" in (await shell("call", "CP-1", "Reset", "{type}", code=2)).stderr
     assert "must be an object" in (await shell("call", "CP-1", "Reset", "[1]", code=2)).stderr
-    assert "known are Reset" in (await shell("call", "CP-1", "reset", code=1)).stderr
+    assert "similar: Reset" in (await shell("call", "CP-1", "reset", code=1)).stderr
 
 
 # --- nobody there ---------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from edgegw.cli import edgegw
+from edgegw.cli import edgegw, restore
 from edgegw.control import backup_desk
 from edgegw.errors import StoreFault
+from edgegw.store import archive
 from tests.cli.conftest import Shell
 from tests.control.house import House, Wire
 from tests.links.house import eventually
@@ -230,6 +231,36 @@ async def test_a_running_gateway_is_not_restored_over(
     looked = await run("restore", tmp_path / "b.tar", "--config", config, "--dry-run")
     assert "nothing was changed" in looked.stdout
     assert "must be stopped first" in looked.stderr
+
+
+async def test_no_word_of_a_backup_reaches_the_terminal_as_a_command(
+    house: House, shell: Shell, config: Path, tmp_path: Path
+):
+    file = tmp_path / "b.tar"
+    await shell("backup", str(file))
+    whole = file.read_bytes()
+    end = 512 + int(whole[124:135], 8)
+    told = json.loads(whole[512:end])
+    papers = json.dumps({**told, "made_at": "\x1b]0;x\x07\x1b[2J\x1b[31m", "site": "\x1b[2J"}).encode()
+    head = archive.head(archive.MANIFEST, len(papers), 0)
+    file.write_bytes(head + papers + archive.padding(len(papers)) + whole[end + -end % 512 :])
+    looked = await run("restore", file, "--config", config, "--dry-run")
+    assert "nothing was changed" in looked.stdout
+    assert looked.output.isascii()
+    assert looked.output.replace("\n", "").isprintable()
+
+
+def test_no_link_that_waits_is_followed_when_the_site_file_is_written(tmp_path: Path):
+    """Whoever may write into a folder guesses names there."""
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / ".new.toml.part").symlink_to(tmp_path / "mine")
+    (tmp_path / "source").write_text("[site]\n")
+    restore._extract(tmp_path / "source", tmp_path / "new.toml")
+    assert (tmp_path / "new.toml").read_text() == "[site]\n"
+    assert (tmp_path / "mine").read_text() == "mine"
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(archive.ArchiveFault, match="not replaced"):
+        restore._extract(tmp_path / "source", tmp_path / "dangling")
 
 
 async def test_a_damaged_or_newer_backup_changes_nothing(

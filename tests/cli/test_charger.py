@@ -8,8 +8,10 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from edgegw.cli.asking import Asking
+from edgegw.cli.charger import charger
 from edgegw.cli.charger_options import ask_before
 from edgegw.cli.charger_show import _parts, _profile
 from edgegw.control import detail_models as models
@@ -165,3 +167,8 @@ def test_a_profile_is_a_table_of_times():
     told = _profile(models.ProfileView(connector=1, span_s=3600, steps=steps)).splitlines()
     assert told[1].split() == ["now", "16", "garage", "L1"]
     assert told[2].split()[:4] == ["in", "5", "min", "6"]
+
+
+def test_options_without_a_charger_say_what_is_missing():
+    told = CliRunner().invoke(charger, ["--config", "site.toml"])
+    assert (told.exit_code, "name a charger first" in told.stderr) == (2, True)

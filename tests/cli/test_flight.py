@@ -54,10 +54,13 @@ def replay(file: Path, *arguments: str, code: int = 0) -> Result:
     return result
 
 
+def written(tmp_path: Path, content: bytes) -> Path:
+    (tmp_path / "flight").write_bytes(content)
+    return tmp_path / "flight"
+
+
 def replayed(tmp_path: Path, content: bytes, *arguments: str, code: int = 0) -> Result:
-    file = tmp_path / "flight"
-    file.write_bytes(content)
-    return replay(file, *arguments, code=code)
+    return replay(written(tmp_path, content), *arguments, code=code)
 
 
 def summary(result: Result) -> dict:
@@ -182,6 +185,21 @@ def test_no_byte_that_is_changed_makes_a_traceback(recording: bytes, tmp_path: P
             result = CliRunner().invoke(edgegw, ["replay", str(file), "--json"])
             assert result.exit_code in (0, 1), (number, place, result.exception)
             assert isinstance(result.exception, SystemExit | None)
+
+
+def test_half_a_character_in_a_frame_ends_no_replay(recording: bytes, tmp_path: Path):
+    lines = recording.splitlines(keepends=True)
+    place = next(n for n, line in enumerate(lines) if b'"charger_spoke"' in line and b'"frame":' in line)
+    head = lines[place].partition(b'"frame":')[0]
+    half = b'[2,"\\ud800","DataTransfer",{"vendorId":"\\udc1b[2J"}]}\n'
+    content = b"".join([*lines[:place], head + b'"frame":' + half, *lines[place + 1 :]])
+    told = CliRunner().invoke(edgegw, ["replay", str(written(tmp_path, content))])
+    assert "events decided again" in told.stdout
+    assert "damaged" not in told.output
+    assert "\x1b" not in told.output
+    cut = content.replace(half, half.removesuffix(b"}\n") + b"\n")  # what stands there is judged as a frame
+    told = CliRunner().invoke(edgegw, ["replay", str(written(tmp_path, cut))])
+    assert isinstance(told.exception, SystemExit | None)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path):

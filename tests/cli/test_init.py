@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgegw.cli import edgegw
+from edgegw.cli import init as init_command
 from edgegw.cli import meter as meter_command
 from edgegw.cli.init_text import NONE, Answers, site_text
 from edgegw.meters.probe import Found
@@ -177,3 +178,15 @@ def test_what_stands_in_quotes_cannot_break_out():
     found = tomllib.loads(text)
     assert found["site"]["id"] == 'x"\n[evil]\n'
     assert found["store"]["directory"] == 'a"b\\c'
+
+
+def test_no_link_that_waits_is_followed(tmp_path: Path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / ".site.toml.part").symlink_to(tmp_path / "mine")
+    init_command._write(tmp_path / "site.toml", "text", force=False)
+    assert (tmp_path / "site.toml").read_text() == "text"
+    assert not (tmp_path / "site.toml").is_symlink()
+    (tmp_path / ".site.toml.new").symlink_to(tmp_path / "mine")
+    meter_command._replace(tmp_path / "site.toml", "more")
+    assert (tmp_path / "site.toml").read_text() == "more"
+    assert (tmp_path / "mine").read_text() == "mine"

@@ -66,6 +66,23 @@ async def test_a_refusal_is_written_under_its_code(api: Api, book: Book):
     assert [e.target for e in book.entries] == ["attic", "", "CP-2", "CP-7"]
 
 
+def refusal(at: float = 0.0, outcome: str = audit_gate.READ_ONLY) -> AuditEntry:
+    return AuditEntry(at=at, door="api", asker="x", order="POST /v1/limits", outcome=outcome, text="{}")
+
+
+def test_who_may_only_look_cannot_push_orders_out_of_the_book():
+    """A few refusals a minute are told; how many were not stands in the next one. Orders are never folded."""
+    refusals = audit_gate._Refusals()
+    told = [refusals.folded(refusal(), 10.0) for _ in range(1000)]
+    assert [entry for entry in told if entry is not None] == told[: audit_gate.REFUSALS_TOLD_MAX]
+    order = refusal(outcome="ok")
+    assert refusals.folded(order, 10.0) is order
+    after = refusals.folded(refusal(), 10.0 + audit_gate.REFUSALS_WITHIN_S)
+    assert after is not None
+    assert after.text == f"(and {1000 - audit_gate.REFUSALS_TOLD_MAX} more before) {{}}"
+    assert refusals.folded(refusal(), 10.0 + audit_gate.REFUSALS_WITHIN_S) == refusal()
+
+
 async def test_questions_are_no_orders(api: Api, book: Book):
     for route in ("/v1/site", "/v1/audit", "/v1/power", "/metrics", "/healthz"):
         await api.http.get(route)

@@ -178,6 +178,19 @@ async def test_failed_handshakes_are_found_by_name_and_by_address_with_what_to_d
     ]
 
 
+async def test_an_address_that_chargers_share_tells_nothing_of_one_of_them(garage: House, api: Api):
+    await garage.boots("CP-1")
+    await garage.boots("CP-2")  # behind the same router
+    garage.gateway.site.policy = garage.gateway.site.policy.__class__(accept_unknown_chargers=False)
+    for _ in range(3):
+        await garage.gateway.admit(knock("CP-1x"))
+    assert (await api.get(DETAIL, identity="CP-1"))["handshake_failures"] == []
+    garage.gateway.sessions["CP-2"].charger_leg = None
+    (told,) = (await api.get(DETAIL, identity="CP-1"))["handshake_failures"]
+    assert told["text"].startswith("from its address 192.0.2.7 as 'CP-1x': 404")
+    assert told["text"].endswith("(3 times)")
+
+
 async def test_a_charger_that_speaks_no_version_of_ours_is_told_of(garage: House, api: Api):
     await garage.gateway.admit(knock("CP-9", offers=("ocpp0.5",)))
     (told,) = (await api.get(DETAIL, identity="CP-9"))["handshake_failures"]
@@ -196,6 +209,7 @@ async def test_what_it_may_draw_from_now_on_and_what_binds_it(garage: House, api
     assert seen["steps"][0]["from_s"] == 0
     assert seen["steps"][0]["limit_a"] == 6.0
     assert "no car" in seen["steps"][0]["binds"]
+    garage.load.stop()  # what is granted from here on is what the test says
     power = garage.gateway.sessions["CP-1"].charger.state.power
     c = power.connectors[1]
     c.granted_a, c.why, c.expires_at = 20.0, "garage L1", time.monotonic() + 120
@@ -417,7 +431,9 @@ async def test_a_limit_of_a_connector_shows_and_takes_the_place_of_a_bypass(gara
     ended = await api.http.delete("/v1/chargers/CP-1/limit", params={"connector": 1})
     assert ended.json() == {"orders": []}
     assert (await api.http.delete("/v1/chargers/CP-1/bypass")).status_code == 404
-    assert (await api.post(LIMIT, {"limit_a": -1}, identity="CP-1", status=422))["error"]["code"] == "invalid"
+    for no_amps in (-1, True, "6"):
+        refused = await api.post(LIMIT, {"limit_a": no_amps}, identity="CP-1", status=422)
+        assert refused["error"]["code"] == "invalid"
 
 
 async def test_orders_live_over_a_restart(tmp_path):

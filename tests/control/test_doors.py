@@ -13,7 +13,7 @@ import pytest
 import uvloop
 
 from edgegw.config_values import Address
-from edgegw.control import doors
+from edgegw.control import doors, listener
 from edgegw.control.server import ControlServer
 from edgegw.control.service import Service
 from edgegw.errors import ConfigFault
@@ -139,6 +139,23 @@ async def test_only_the_whole_token_opens(house: House, header: str):
     async with house.tcp(None) as http:
         shown = {"authorization": header.replace("{}", house.token)}
         assert (await http.get("/v1/site", headers=shown)).status_code == 401
+
+
+async def test_who_asks_nothing_gives_its_place_to_others(house: House, monkeypatch):
+    """A hundred connections without a word shut the door for all, the token or not."""
+    monkeypatch.setattr(listener, "HEAD_WITHIN_S", 0.2)
+    async with house.tcp(house.token) as http:
+        base = http.base_url
+        silent = [
+            await asyncio.open_connection(base.host, base.port) for _ in range(listener.CONNECTIONS_MAX)
+        ]
+        for _, writer in silent[::2]:
+            writer.write(b"GET /v1/site HTTP/1.1\r\nHost: x\r\n")  # and never the end of it
+        assert (await http.get("/v1/site")).status_code == 503
+        for reader, writer in silent:
+            assert await asyncio.wait_for(reader.read(), 5.0) == b""
+            writer.close()
+        assert (await http.get("/v1/site")).status_code == 200
 
 
 async def test_the_scheme_is_written_in_any_case_and_two_headers_are_none(house: House):

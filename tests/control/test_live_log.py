@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 
+import msgspec
 import pytest
 
 from edgegw import logs
@@ -155,6 +156,14 @@ def _at(mono: float) -> Instant:
 
 def _note(history: PowerHistory, mono: float, measured: float | None, limit: float = 63.0) -> None:
     history.note(Allocation(grants={}, circuits=(_state("main", measured, limit),)), _at(mono))
+
+
+def test_a_silent_meter_leaves_a_hole_not_its_last_numbers():
+    history = PowerHistory()
+    silent = msgspec.structs.replace(_state("main", 92.0), stale=True)
+    history.note(Allocation(grants={}, circuits=(silent,)), _at(100.1))
+    _, (one,) = history.points("main", 900.0, _at(100.5))
+    assert (one.measured_a, one.limit_a) == ((None,) * 3, (63.0,) * 3)
 
 
 def test_a_step_has_the_highest_of_each_phase():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgegw.control.verdict import verdict
 from edgegw.core.charger import Charger
 from edgegw.core.events import ChargerConnected, Instant
+from edgegw.core.power import ConnectorPower, Control, Wiring
 from edgegw.core.site import Policy, Site
 from edgegw.core.state import Registration
 from edgegw.runtime.session import Session
@@ -35,3 +36,13 @@ def test_a_charger_the_cloud_has_never_seen_is_not_said_to_be_served():
 
 def test_a_charger_the_cloud_knows_is_served_here():
     assert "served here, cloud away" in verdict(_connected(Registration.ACCEPTED))
+
+
+def test_why_it_charges_so_slowly_stands_before_the_cloud():
+    session = _connected(Registration.ACCEPTED)
+    session.cloud_error = "TCP: connection refused"
+    connector = ConnectorPower(Wiring(connector=1))
+    connector.control, connector.fault = Control.REFUSES, "it answers Rejected"
+    session.charger.state.power.connectors[1] = connector
+    said = verdict(session)
+    assert 0 < said.index("connector 1") < said.index("served here, cloud away (TCP: connection refused)")

@@ -244,7 +244,7 @@ async def test_what_is_printed_can_be_moved_into_the_site_file(site: WiredHouse)
 
 
 async def test_a_limit_is_let_run_out_only_where_that_shows_something(site: WiredHouse):
-    assert (await site.http.post("/v1/wiring/CP-9/1/fallback")).status_code == 404
+    assert (await site.http.post("/v1/wiring/CP-9/1/fallback")).status_code == 409
     charger = await site.boots("CP-1")
     await charger.takes(1)
     refused = await site.http.post("/v1/wiring/CP-1/1/fallback")

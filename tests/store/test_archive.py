@@ -151,3 +151,11 @@ def test_a_bomb_is_not_unpacked(tmp_path, folder):
     with pytest.raises(ArchiveFault, match="does not name"):
         unpacks(tmp_path, gzip.compress(packed(papers, {"edgegw.db": bytes(50_000_000)})))
     assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "papers", [b'{"format":1,"schema":1,"a":' + b"[" * 300_000, b"[" * 300_000, b'\xff\xfe{"', b""]
+)
+def test_a_list_that_nobody_can_read_is_refused(tmp_path, folder, papers: bytes):
+    with pytest.raises(ArchiveFault, match="cannot be read"):
+        unpacks(tmp_path, packed(papers))

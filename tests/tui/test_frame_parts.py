@@ -10,7 +10,7 @@ from textual.app import App, ComposeResult
 
 from edgegw.tui.filtering import parse
 from edgegw.tui.table import Column, Row, VirtualTable, fit, fitted
-from edgegw.tui.words import Ages, age, amps, clock, energy, number, phases, size, span
+from edgegw.tui.words import Ages, age, amps, clock, energy, flowed, number, phases, size, span
 from tests.links.house import DEADLINE_S
 
 NOW = "2026-11-20T23:40:01Z"
@@ -191,3 +191,9 @@ async def test_markup_and_control_characters_stay_what_they_are() -> None:
             await pilot.resize_terminal(*given)
             await pilot.pause()
         assert "[bold]no[/]" in "\n".join(seen(app))
+
+
+def test_a_text_of_the_source_is_wrapped_by_its_pane():
+    assert flowed("\nOne two\nthree.\n\nNext\none.\n\n  v as it is\n  x too\n") == (
+        "One two three.\n\nNext one.\n\n  v as it is\n  x too"
+    )

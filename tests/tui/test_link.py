@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from edgegw.control.client import NotReachable
 from edgegw.control.live_models import Snapshot
 from edgegw.tui import link as line
+from edgegw.tui.app import Console
 from edgegw.tui.bars import top_line
 from edgegw.tui.link import Link, LinkState, Where
 from tests.links.house import eventually
 from tests.tui import made_up
+from tests.tui.lists_site import NARROW, Looking
 
 
 @dataclass
@@ -124,3 +127,14 @@ def test_the_line_above_says_that_there_is_no_gateway_and_how_old_the_picture_is
     lost = LinkState("lost", 880.0, "no gateway answers on /run/x.sock")
     assert told(None, lost).startswith(" NO GATEWAY for 2m, trying again: no gateway answers")
     assert "what you see is of 23:40:01Z" in told(made_up.snapshot(), lost, 200)
+
+
+async def test_without_a_gateway_no_list_says_that_there_is_nothing(tmp_path: Path) -> None:
+    app = Console(Where(socket=tmp_path / "nobody.sock"))
+    async with app.run_test(size=NARROW) as pilot:
+        looking = Looking(app, pilot)
+        for screen in ("Queue", "Alarms", "Transactions", "Site"):
+            app.action_go(screen)
+            await looking.shows("is `edgegw run` running")
+            assert "nothing waits" not in looking.text
+            assert "all is well" not in looking.text

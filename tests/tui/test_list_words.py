@@ -28,13 +28,15 @@ from edgegw.tui import (
     frame_words,
     log_words,
     queue_words,
+    site_words,
     stop_words,
     transaction_words,
     wiring_words,
 )
 from edgegw.tui.json_text import CHARACTERS_MAX, pretty
+from edgegw.tui.power_past import SPANS, PowerPast
 from edgegw.tui.table import Row
-from tests.tui.made_up import alarm, at
+from tests.tui.made_up import alarm, at, circuit, power
 from tests.tui.made_up_charger import frame, transaction
 
 NOW = at()
@@ -256,6 +258,8 @@ def test_why_it_ended(reason: str, words: str, usual: bool):
     [
         (at(4000), at(100), "1h05"),
         (at(300), at(0), "5m"),
+        (at(33), at(0), "33s"),
+        (at(0), at(30), "0s"),
         (at(100), at(4000), "?"),
         ("yesterday", at(0), "-"),
         ("2026-11-20T10:00:00", at(0), "-"),
@@ -367,3 +371,13 @@ def test_a_stranger_and_what_is_kept_but_not_in_force():
     assert "DC, 5 to 50 kW" in wiring_words.about_wiring(
         wiring(dc=True, min_kw=5.0, max_kw=50.0, safe_kw=5.0)
     ).plain  # fmt: skip
+
+
+def test_the_last_numbers_of_a_silent_meter_are_not_shown_as_those_of_now():
+    silent = circuit(stale=True)  # it still holds 41.2 A and more
+    row = site_words.circuit_rows(power(circuits=(silent,)))[0]
+    assert [text.split("/")[0].strip() for text, _ in row.cells[2:5]] == ["-", "-", "-"]
+    assert "L1 -" in site_words.phase_line(silent, "5 min", None).plain
+    past = PowerPast("main", SPANS[0])
+    past.add(power(circuits=(silent,)), NOW)
+    assert past.is_unmeasured

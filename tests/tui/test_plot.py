@@ -84,3 +84,9 @@ def test_a_limit_is_dashed() -> None:
     limit = Curve("-", "red", flat(10.0).points, dashed=True)
     drawn = max(lines(limit)[:-1], key=lambda line: sum(ord(c) > 0x2800 for c in line))
     assert " " in drawn[6:34].strip()
+
+
+def test_phases_at_the_right_end_cannot_be_read_as_amps() -> None:
+    curves = [Curve(sign, "", ((0.0, 86.0), (60.0, 86.0))) for sign in "123"]
+    text = "\n".join(line.plain for line in draw(curves, Frame(0.0, 60.0), 40, 8))
+    assert "L123" in text

@@ -11,8 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from edgegw.tui.web import messages, server
 from edgegw.tui.web.doors import COOKIE
 from edgegw.tui.web.server import PAGES, VISITORS_MAX, WebConsole
+from tests.links.house import eventually
 
 TOKEN = "a-token-of-this-test-0123456789"
 NOT_A_CONSOLE = "exec head -c 1 >/dev/null"  # ends with the first word of the server: to quit
@@ -84,7 +86,71 @@ async def test_a_foreign_name_is_refused(url: str, browser: aiohttp.ClientSessio
         assert answer.status == 303
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", ""])
+@pytest.mark.parametrize("host", ["[::1", "[", "a]", ""])
+async def test_a_name_that_is_none_is_refused(
+    url: str, browser: aiohttp.ClientSession, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with browser.get(f"{url}/?token={TOKEN}", headers={"host": host}) as answer:
+        assert answer.status in (400, 403)
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("size", ["1000000000", "0", "-1", "1e3", "", "٣"])
+async def test_no_console_is_started_for_a_terminal_without_end(
+    url: str, browser: aiohttp.ClientSession, size: str
+) -> None:
+    async with browser.get(f"{url}/?token={TOKEN}"):
+        pass
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await browser.ws_connect(f"{url}/ws", origin=url, params={"width": size})
+    assert refused.value.status == 400
+
+
+async def test_a_console_that_does_not_leave_is_ended(
+    browser: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(server, "LEAVES_WITHIN_S", 0.1)
+    door, stop = socket.create_server(("127.0.0.1", 0)), asyncio.Event()
+    stuck = WebConsole(f"echo $$ > {tmp_path}/pid; exec sleep 600", TOKEN)
+    serving = asyncio.create_task(stuck.serve_on(door, stop))
+    url = f"http://127.0.0.1:{door.getsockname()[1]}"
+    async with browser.get(f"{url}/?token={TOKEN}"):
+        pass
+    async with browser.ws_connect(f"{url}/ws", origin=url) as page:
+        for said in ("{bad", "[]", "[" * 100_000, '["resize", {}]', '["stdin", 5]', '["stdin", "\\ud800"]'):
+            await page.send_str(said)
+        await page.send_str('["ping", "7"]')
+        assert await page.receive_json(timeout=5.0) == ["pong", "7"], "it listens on"
+        await eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
+    pid = (tmp_path / "pid").read_text().strip()
+    await eventually(lambda: not Path(f"/proc/{pid}").exists())
+    stop.set()
+    await serving
+    door.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ('["stdin", "a\\ud800"]', messages.Typed(b"a")),
+        (f'["stdin", "{"x" * 9_000}"]', messages.Typed(b"x" * 8_192)),
+        ('["resize", {"width": 80, "height": 24}]', messages.Resized(80, 24)),
+        ('["resize", {"width": 1000000000, "height": 24}]', None),
+        ('["resize", {"width": -1, "height": 24}]', None),
+        ('["resize", {"width": true, "height": 24}]', None),
+        ('["resize", {"width": "80", "height": 24}]', None),
+        ('["resize", {"width": NaN, "height": 1e308}]', None),
+        ('["ping", {}]', messages.Ping("")),
+        ('["blur"]', "blur"),
+        ('{"a": 1}', None),
+        ('["quit"]', None),
+    ],
+)
+def test_what_a_page_may_say(raw: str, said: messages.Said) -> None:
+    assert messages.read(raw) == said
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "http://[::1"])
 async def test_another_page_cannot_open_the_console(
     url: str, browser: aiohttp.ClientSession, origin: str
 ) -> None:

@@ -303,9 +303,7 @@ def _ends(seen: Seen, how: str, connector: int | None = None) -> str:
 def _goes_on(seen: Seen) -> str:
     running = _running(seen)
     return (
-        f"{number(len(running), 'running transaction')} not ended by it."
-        if running
-        else "Nobody charges there."
+        f"It ends none of the running transactions ({len(running)})." if running else "Nobody charges there."
     )
 
 

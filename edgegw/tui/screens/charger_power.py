@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.text import Text
@@ -118,7 +119,9 @@ class PowerPanel(Panel):
         profile = self._profile
         for step in profile.steps if profile is not None and not self._trouble else ():
             text.append(f"{_when(step.from_s, now):<15}", "bold")
-            text.append(f"{amps(step.limit_a):>5} A  {plain(step.binds)}\n")
+            head = 15 + 9
+            lines = wrap(plain(step.binds), max(20, self.app.size.width - 3 - head)) or [""]
+            text.append(f"{amps(step.limit_a):>5} A  " + f"\n{' ' * head}".join(lines) + "\n")
         return text
 
     # --- keys --------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ MORE_FROM_ROW = 5
 class QueueRowsScreen(ListScreen):
     NAME = "Queue"
     ABOUT = """
-What is kept of one charger, the newest first; going down fetches
-older ones. The highlighted message is shown whole, card ids masked
+What is kept of one charger: what the cloud refused, then the newest
+first; going down fetches older ones. The highlighted message is shown whole, card ids masked
 and without passwords.
 
 A parked message was refused by the cloud for good. r sends that one
@@ -46,6 +46,7 @@ once more, R all of the charger.
         super().__init__()
         self.charger = charger
         self._held: dict[str, QueueRow] = {}
+        self._parked: dict[str, QueueRow] = {}  # however old: they are why one comes here
         self._next_before: int | None = None
         self._asks_more = False
         self._counts: object = None  # of its queue, when it was asked last
@@ -61,6 +62,19 @@ once more, R all of the charger.
         charger = self.charger
         page = or_fault(lambda client: client.queue_rows(charger=charger, limit=PAGE, raw=True))
         self.ask(page, self._got_newest, group="newest")
+        parked = or_fault(
+            lambda client: client.queue_rows(charger=charger, state="parked", limit=PAGE, raw=True)
+        )
+        self.ask(parked, self._got_parked, group="parked")
+
+    def _got_parked(self, page: QueueRows | ControlFault) -> None:
+        """A fault is told by what asks beside it."""
+        if not isinstance(page, ControlFault):
+            self._parked = {key_of(row): row for row in page.rows}
+            self.redraw()
+
+    def _row(self, key: str) -> QueueRow | None:
+        return self._parked.get(key) or self._held.get(key)
 
     def _got_newest(self, page: QueueRows | ControlFault) -> None:
         """Rows further down may have changed state: they are fetched again as they are reached."""
@@ -102,21 +116,22 @@ once more, R all of the charger.
         if counts != self._counts and now >= self._asked_at + AGAIN_S:
             self._counts, self._asked_at = counts, now
             self.ask_newest()
-        wanted = (row for row in self._held.values() if row.state == "parked" or not self.faults_only)
+        others = () if self.faults_only else self._held.values()
+        wanted = [*self._parked.values(), *(row for row in others if key_of(row) not in self._parked)]
         self.list_rows([message_row(row) for row in wanted])
 
     def about(self, key: str) -> Text:
-        row = self._held.get(key)
+        row = self._row(key)
         return about_message(row) if row is not None else Text()
 
     def title_of(self, key: str) -> str:
-        row = self._held.get(key)
+        row = self._row(key)
         return f"{self.charger} {row.action}" if row is not None else key
 
     # --- keys --------------------------------------------------------------------------------------
 
     def action_resend(self) -> None:
-        row = self._held.get(self.table.key or "")
+        row = self._row(self.table.key or "")
         if row is None:
             return
         if row.state != "parked":

@@ -25,6 +25,8 @@ from edgegw.tui.still import Still
 from edgegw.tui.table import VirtualTable
 
 NOMINAL_V = 230.0
+UNHEARD = "the meter of this circuit has not said anything yet"
+UNMETERED = "this circuit has no meter of its own; below stands what its chargers may draw together"
 ALARMS_NARROW, CIRCUITS_NARROW = 3, 6
 
 
@@ -77,6 +79,10 @@ class SiteScreen(ConsoleScreen):
             with Vertical(id="rest"):
                 yield Still(id="lines")
 
+    def tell_unknown(self, why: str) -> None:
+        super().tell_unknown(why)
+        self.query_one(Plot).show((), Frame(0.0, 0.0), why)
+
     def show(self, snapshot: Snapshot) -> None:
         table = self.query_one(VirtualTable)
         table.styles.height = len(snapshot.power.circuits) + 1 if snapshot.power.circuits else 2
@@ -97,7 +103,10 @@ class SiteScreen(ConsoleScreen):
         past.add(snapshot.power, snapshot.at)
         volts = _volts(snapshot, circuit) if self._in_kw else None
         self.query_one("#now", Still).tell(site_words.phase_line(circuit, past.span.name, volts))
-        nothing = " the meter of this circuit has not said anything yet" if past.is_unmeasured else ""
+        nothing = ""
+        if past.is_unmeasured:
+            is_metered = circuit.stale or circuit.reading_age_s is not None
+            nothing = f" {UNHEARD if is_metered else UNMETERED}"
         self.query_one(Plot).show(past.curves(volts), past.frame(), nothing)
         words = Text(" " + site_words.circuit_words(circuit), "dim", overflow="ellipsis")
         self.query_one("#circuit", Still).tell(words)

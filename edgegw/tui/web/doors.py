@@ -58,7 +58,10 @@ def _with_cookie(request: web.Request, token: str) -> web.HTTPException:
 
 
 def _is_ours(host: str, names: frozenset[str]) -> bool:
-    name = (urlsplit(f"//{host}").hostname or "").lower()
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:  # no address in brackets
+        return False
     if name == "localhost" or name in names:
         return True
     try:
@@ -69,7 +72,10 @@ def _is_ours(host: str, names: frozenset[str]) -> bool:
 
 
 def _is_own_page(request: web.Request) -> bool:
-    origin = urlsplit(request.headers.get("origin", ""))
+    try:
+        origin = urlsplit(request.headers.get("origin", ""))
+    except ValueError:
+        return False
     return origin.scheme in ("http", "https") and origin.netloc == request.host
 
 

@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp_jinja2
-from aiohttp import web
+from aiohttp import WSMsgType, web
+from textual_serve.app_service import AppService
 from textual_serve.server import Server
 
+from edgegw.tui.web import messages
 from edgegw.tui.web.doors import NONCE, guard, harden
 
+LEAVES_WITHIN_S = 5.0
 VISITORS_MAX = 8  # each is a process of some 60 MiB
 PAGES = Path(__file__).parent
 TITLE = "edgegw console"
@@ -50,11 +53,31 @@ class WebConsole(Server):
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
         if self._visitors >= VISITORS_MAX:
             raise web.HTTPServiceUnavailable(text=f"{VISITORS_MAX} consoles are open: close one first\n")
+        if not all(messages.is_size(request.query.get(side, "80")) for side in ("width", "height")):
+            raise web.HTTPBadRequest(text="no terminal has such a size\n")
         self._visitors += 1
         try:
             return await super().handle_websocket(request)
         finally:
             self._visitors -= 1
+
+    async def _process_messages(self, websocket: web.WebSocketResponse, app_service: AppService) -> None:
+        """What the page sends, held to what a person can mean; anything else is left out."""
+        try:
+            async for message in websocket:
+                said = messages.read(message.data) if message.type is WSMsgType.TEXT else None
+                if isinstance(said, messages.Typed):
+                    await app_service.send_bytes(said.text)
+                elif isinstance(said, messages.Resized):
+                    await app_service.set_terminal_size(said.width, said.height)
+                elif isinstance(said, messages.Ping):
+                    await websocket.send_json(["pong", said.word])
+                elif said == "blur":
+                    await app_service.blur()
+                elif said == "focus":
+                    await app_service.focus()
+        finally:
+            asyncio.get_running_loop().call_later(LEAVES_WITHIN_S, _end, app_service)
 
     async def serve_on(
         self, door: socket.socket, stop: asyncio.Event, tls: ssl.SSLContext | None = None
@@ -67,6 +90,13 @@ class WebConsole(Server):
             await stop.wait()
         finally:
             await runner.cleanup()
+
+
+def _end(app_service: AppService) -> None:
+    """A console that does not leave when it is told to would keep its seat."""
+    process = app_service._process
+    if process is not None and process.returncode is None:
+        process.kill()
 
 
 def new_token() -> str:

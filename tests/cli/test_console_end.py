@@ -1,0 +1,54 @@
+"""However the console is ended, the terminal is as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import struct
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+OTHER_SCREEN, OWN_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_who_ends_it_gets_the_terminal_back(tmp_path: Path, number: signal.Signals) -> None:
+    here, there = os.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    written, shown, over = bytearray(), asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def reads() -> None:
+        try:
+            block = os.read(here, 65_536)
+        except OSError:  # the last one who had it open is gone
+            block = b""
+        written.extend(block)
+        if b"Help" in written:
+            shown.set()
+        if not block:
+            loop.remove_reader(here)
+            over.set()
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edgegw", "console", "--socket", str(tmp_path / "none")),
+        stdin=there,
+        stdout=there,
+        stderr=there,
+        env={**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path)},
+    )
+    os.close(there)
+    loop.add_reader(here, reads)
+    await asyncio.wait_for(shown.wait(), 30.0)
+    assert OTHER_SCREEN in written
+    process.send_signal(number)
+    assert await asyncio.wait_for(process.wait(), 30.0) == 0, bytes(written[-500:])
+    await over.wait()
+    os.close(here)
+    assert OWN_SCREEN in written
+    assert b"Traceback" not in written
