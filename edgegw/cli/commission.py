@@ -55,7 +55,8 @@ def commission(
 ) -> int:
     """Let a charger in, wire it, step its limit, check its phases and its fall-back, write a report.
 
-    Exit code 1 when it failed, 130 when it was given up with Ctrl-C; the report is written all the same.
+    Exit code 1 when it failed or not everything could be tested (incomplete), 130 when it was given up with
+    Ctrl-C; the report is written all the same.
     """
     if target is not None:  # before anybody plugs in a car
         _check_new(target, force=force)
@@ -100,12 +101,17 @@ def _finish(run: CommissioningRun, asking: Asking, target: Path | None, *, force
     """Tells and keeps what was found. Raises NotReachable when the gateway went."""
     found = run.report()
     if not run.state.fault:
-        click.echo(found.to_json() if asking.as_json else f"\nresult: {found.result}", nl=not asking.as_json)
+        click.echo(found.to_json() if asking.as_json else _result(found), nl=not asking.as_json)
     if target is not None:
         _keep(found, target, force=force)
     if run.state.fault:
         raise NotReachable(run.state.fault)
     return OK if found.result.startswith("passed") else REFUSED
+
+
+def _result(found: reports.Report) -> str:
+    words = f"\nresult: {found.result}"
+    return fit(f"{words}: {found.untested}") if found.result == "incomplete" else words
 
 
 def _keep(found: reports.Report, target: Path, *, force: bool) -> None:

@@ -30,7 +30,8 @@ For a screen, `driver.CommissioningRun` is all it takes:
     Progress.text       what happens now and what the person should do, in words
     Progress.question   None, or Question(text, choices=(Choice(key, label), ...))
     Progress.limit_a / accepted_a / drawn_a / meter_a   figures for display; None: unknown
-    Progress.finished, Progress.result ("", "passed", "passed with remarks", "failed", "aborted")
+    Progress.finished, Progress.result ("", "passed", "passed with remarks", "incomplete", "failed",
+                        "aborted"); incomplete: Progress.text says which steps could not be tested
     Progress.fault      why the gateway could not be asked just now; "" all is well (it tries again)
     STEPS               keys and titles in order: accept, wire, connect, charge, step, phases, fallback
 

@@ -22,9 +22,9 @@ class FallingBack(Stage):
     def look(self, seen: Observation, now: float) -> list[Order]:
         told = outcome(seen, LetFall)
         if told is not None and not told.ok:
-            return self.end("remark", f"not tested: {told.text}")
+            return self.end("remark", f"not tested: {told.text}", untested=True)
         if not seen.transaction or not seen.connected:
-            return self.end("remark", "not tested: the car stopped charging")
+            return self.end("remark", "not tested: the car stopped charging", untested=True)
         safe = seen.wired.safe_a if seen.wired is not None else 6.0
         if self._state == "restoring":
             return self._begin(seen, now, safe)
@@ -46,9 +46,8 @@ class FallingBack(Stage):
             return [LetFall()]
         self.saying = f"waiting until it draws more than its safe {safe:g} A"
         if self.waited(now) > self.plan.follow_up_s:
-            return self.end(
-                "remark", f"not tested: it draws {drawn:.1f} A, not more than its safe {safe:g} A"
-            )
+            text = f"not tested: it draws {drawn:.1f} A, not more than its safe {safe:g} A"
+            return self.end("remark", text, untested=True)
         if self.notes.limited:
             self.notes.limited = False
             return [Restore()]

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from edgegw import __version__, new_files
-from edgegw.commissioning.words import Observation, StepRecord
+from edgegw.commissioning.words import Observation, StepRecord, untested_words
 from edgegw.redaction import plain
 
 WIDTH = 80
@@ -55,6 +55,7 @@ class Report(BaseModel):
     kind: str = "edgegw commissioning report"
     edgegw: str = __version__
     result: str
+    untested: str  # which steps could not be tested, in words
     began_at: str
     ended_at: str
     by: str
@@ -99,6 +100,7 @@ def make(
     circuit = next((one for one in seen.circuits if wired is not None and one.name == wired.circuit), None)
     return Report(
         result=result or "under way",
+        untested=untested_words(records),
         began_at=_time(began_at) or "",
         ended_at=_time(ended_at) or "",
         by=plain(by),
@@ -175,7 +177,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield "COMMISSIONING REPORT"
     yield "=" * WIDTH
     facts = {
-        "Result": report.result.upper(),
+        "Result": _result(report),
         "Site": report.site,
         "Charger": f"{report.charger}, connector {report.connector}",
         "Make": ", ".join(word for word in (report.what, report.serial) if word),
@@ -199,6 +201,11 @@ def _lines(report: Report) -> Iterator[str]:
         if step.began_at and step.ended_at:
             yield f"   {step.began_at[11:19]} to {step.ended_at[11:19]} UTC"
     yield "=" * WIDTH
+
+
+def _result(report: Report) -> str:
+    words = report.result.upper()
+    return f"{words}: {report.untested}" if report.result == "incomplete" else words
 
 
 def _circuit(report: Report) -> str:

@@ -69,8 +69,10 @@ class Stage(ABC):
         self._values[name] = words
         self.record = replace(self.record, values=tuple(self._values.items()))
 
-    def end(self, verdict: Verdict, text: str) -> list[Order]:
-        self.record = replace(self.record, verdict=verdict, text=text)
+    def end(self, verdict: Verdict, text: str, *, untested: bool = False) -> list[Order]:
+        """`untested`: what the step is for could not be tested; so it is with one that is skipped."""
+        untested = untested or verdict == "skipped"
+        self.record = replace(self.record, verdict=verdict, text=text, untested=untested)
         self.question = None
         return []
 

@@ -27,6 +27,7 @@ class Ended:
     """How a step ended. `why` "": all answered."""
 
     why: str = ""
+    is_the_sites: bool = False  # `why` is not the charger's fault: the site had no more to give
     sample: Sample | None = None
     meter_trouble: str = ""
     accepted_after_s: float = 0.0
@@ -144,7 +145,7 @@ class StepWatch:
             self._enter("following", now)
             self._steady_since = now
         elif is_late:
-            self.ended = Ended(why=self._not_accepted(seen))
+            self.ended = Ended(why=self._not_accepted(seen), is_the_sites=_takes_what_is_given(seen))
 
     def _is_raised(self, seen: Observation, now: float) -> tuple[bool, bool]:
         """The site raises by and by, and not always all the way: what it gives is what must be accepted."""
@@ -157,11 +158,7 @@ class StepWatch:
         return is_full or (risen and self._waited(now) > RAISE_S), self._waited(now) > self._plan.follow_up_s
 
     def _not_accepted(self, seen: Observation) -> str:
-        if (
-            seen.accepted_a is not None
-            and seen.limit_a is not None
-            and seen.accepted_a >= seen.limit_a - SAME_A
-        ):
+        if _takes_what_is_given(seen):
             return f"the site gave it {seen.limit_a:g} A of {self.limit_a:g} A only: {seen.why}"
         if seen.fault:
             return f"the charger did not accept {self.limit_a:g} A: {seen.fault}"
@@ -234,3 +231,10 @@ class StepWatch:
             accepted_after_s=self._accepted_s,
             followed_after_s=self._followed_s,
         )
+
+
+def _takes_what_is_given(seen: Observation) -> bool:
+    """The charger accepted all that the site gives it."""
+    return (
+        seen.accepted_a is not None and seen.limit_a is not None and seen.accepted_a >= seen.limit_a - SAME_A
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from edgegw.commissioning import rotation
 from edgegw.commissioning.rotation import NAMES, Finding, Sample, phases_of
+from edgegw.commissioning.settling import Settling
 from edgegw.commissioning.stage import Stage, amps, highest, outcome
-from edgegw.commissioning.stepping import Ended, StepWatch
+from edgegw.commissioning.stepping import SAME_A, Ended, StepWatch
 from edgegw.commissioning.words import (
     YES_NO,
     Observation,
@@ -16,6 +17,7 @@ from edgegw.commissioning.words import (
 )
 
 STEP_LEAST_A = 3.0
+BELOW_A = 1.5  # cars draw so much less than they may
 
 
 class StepsOfTheLimit(Stage):
@@ -27,12 +29,13 @@ class StepsOfTheLimit(Stage):
         super().__init__(*given)  # type: ignore[arg-type]
         self._watch: StepWatch | None = None
         self._targets: list[float] | None = None
+        self._settling: Settling | None = None  # while no step is possible yet
 
     def look(self, seen: Observation, now: float) -> list[Order]:
         told = outcome(seen, SetLimit)
         if told is not None and not told.ok:
             return self.end("failed", told.text)
-        if self._targets is None and not self._choose(seen):
+        if self._targets is None and not self._choose(seen, now):
             return []
         if self._watch is None:
             return self._next()
@@ -50,22 +53,28 @@ class StepsOfTheLimit(Stage):
         self.notes.limited = True
         return [SetLimit(watch.limit_a, self.plan.limit_for_s)]
 
-    def _choose(self, seen: Observation) -> bool:
-        """From what the car draws now, down and up again. False: nothing can be stepped."""
-        drawn, wired = highest(seen.drawn_a) or 0.0, seen.wired
-        least = wired.min_a if wired is not None else 6.0
-        most = wired.max_a if wired is not None else 32.0
+    def _choose(self, seen: Observation, now: float) -> bool:
+        """From what the car draws now, down and up again, or up and down. False: nothing can be stepped."""
+        drawn, (least, most) = highest(seen.drawn_a) or 0.0, _range(seen)
         low = self.plan.low_a if drawn - self.plan.low_a >= STEP_LEAST_A else least
         if drawn - low >= STEP_LEAST_A:
             self._targets = [low, min(max(self.plan.high_a, low + STEP_LEAST_A), most)]
-            return True
-        if most - least >= STEP_LEAST_A and (seen.accepted_a or most) < most - STEP_LEAST_A:
-            self._targets = [min(self.plan.high_a, most), least]
-            return True
-        self.end(
-            "remark", f"the car draws {drawn:.1f} A: too little for a step; use another car or a test load"
-        )
-        return False
+        elif most - max(least, drawn) >= STEP_LEAST_A and _is_held_back(seen):
+            self._targets = [min(max(self.plan.high_a, drawn + STEP_LEAST_A), most), least]
+        elif not self._may_come(seen, now, most):
+            text = f"the car draws {drawn:.1f} A: too little for a step; use another car or a test load"
+            self.end("remark", text, untested=True)
+        return self._targets is not None
+
+    def _may_come(self, seen: Observation, now: float, most: float) -> bool:
+        """A car still comes to its draw, or has all that the site gives it so far: wait, but not forever."""
+        settling = self._settling = self._settling or Settling(self.plan, now)
+        settling.look(seen, now)
+        self.saying = f"the car draws {amps(seen.drawn_a)}: waiting whether it becomes enough for a step"
+        if not seen.transaction or not seen.connected or settling.waited(now) > self.plan.follow_up_s:
+            return False
+        may_rise = _is_held_back(seen) and (seen.limit_a or 0.0) < most - SAME_A
+        return may_rise or not settling.is_settled(now)
 
     def _next(self) -> list[Order]:
         assert self._targets is not None
@@ -101,7 +110,8 @@ class Stepping(StepsOfTheLimit):
 
     def stepped(self, limit_a: float, ended: Ended, now: float) -> list[Order]:
         if ended.why:
-            return self.end("failed", ended.why)
+            sites = ended.is_the_sites
+            return self.end("remark" if sites else "failed", ended.why, untested=sites)
         self.keep(ended.sample)
         self._trouble = ended.meter_trouble
         self._limits.append(limit_a)
@@ -162,7 +172,7 @@ class Phases(StepsOfTheLimit):
         if self._watch is not None or self._targets:
             return super().look(seen, now)
         if self._trouble:
-            return self.end("remark", self._trouble)
+            return self.end("remark", self._trouble, untested=True)
         if seen.wired is None:
             return self.end("failed", "its wiring is gone")
         return self._judge(seen)
@@ -170,7 +180,8 @@ class Phases(StepsOfTheLimit):
     def _judge(self, seen: Observation) -> list[Order]:
         assert seen.wired is not None
         if not self.notes.samples:
-            return self.end("remark", "the meter showed no step: the phases could not be compared")
+            text = "the meter showed no step: the phases could not be compared"
+            return self.end("remark", text, untested=True)
         found = rotation.judge(self.notes.samples, phases_of(seen.wired.phases))
         self._show()
         if found.outcome == "noise" and self._tries < self.plan.tries:
@@ -201,8 +212,10 @@ class Phases(StepsOfTheLimit):
             return self._offer(seen)
         if found.outcome == "reversed":
             return self.end("failed", f"{found.text}: set invert = true in its [[meter]], or turn them")
-        verdict = "failed" if found.outcome == "unseen" else "remark"
-        return self.end("failed" if verdict == "failed" else "remark", f"{found.text} ({self._count()})")
+        text = f"{found.text} ({self._count()})"
+        if found.outcome == "unseen":
+            return self.end("failed", text)
+        return self.end("remark", text, untested=True)
 
     def _with_untold(self, found: Finding) -> str:
         return f"{found.text}; {found.untold}" if found.untold else found.text
@@ -260,3 +273,14 @@ class Phases(StepsOfTheLimit):
         self.value("charger moved by", amps(tuple(own)))
         self.value("meter moved by", amps(tuple(grid)))
         self.value("steps", str(len(samples)))
+
+
+def _range(seen: Observation) -> tuple[float, float]:
+    """The least and the most that the connector may be given."""
+    return (seen.wired.min_a, seen.wired.max_a) if seen.wired is not None else (6.0, 32.0)
+
+
+def _is_held_back(seen: Observation) -> bool:
+    """The car takes what it may, so that it will take more when it may."""
+    allowed = seen.accepted_a if seen.accepted_a is not None else seen.limit_a
+    return allowed is not None and (highest(seen.drawn_a) or 0.0) >= allowed - max(BELOW_A, 0.15 * allowed)

@@ -24,6 +24,7 @@ from edgegw.commissioning.words import (
     Result,
     Step,
     StepRecord,
+    untested_words,
 )
 
 _DONE = ("passed", "remark")
@@ -142,7 +143,12 @@ class Commissioning:
         verdicts = {record.verdict for record in self.records}
         if "failed" in verdicts:
             return "failed"
+        if any(record.untested for record in self.records):
+            return "incomplete"
         return "passed" if verdicts == {"passed"} else "passed with remarks"
+
+    def _last_words(self) -> str:
+        return untested_words(self.records) if self.result == "incomplete" else ""
 
     def progress(self) -> Progress:
         stage, seen = self._stage, self._seen
@@ -152,7 +158,7 @@ class Commissioning:
             connector=self.plan.connector,
             steps=self.records,
             current=stage.key if stage is not None else "",
-            text=stage.saying if stage is not None else "",
+            text=stage.saying if stage is not None else self._last_words(),
             question=question,
             limit_a=seen.limit_a,
             accepted_a=seen.accepted_a,

@@ -7,7 +7,7 @@ from typing import Literal
 
 Amps = tuple[float | None, ...]
 Verdict = Literal["waiting", "running", "passed", "remark", "failed", "skipped"]
-Result = Literal["", "passed", "passed with remarks", "failed", "aborted"]
+Result = Literal["", "passed", "passed with remarks", "incomplete", "failed", "aborted"]
 
 STEPS: tuple[tuple[str, str], ...] = (
     ("accept", "The charger is let in"),
@@ -147,6 +147,13 @@ class StepRecord:
     values: tuple[tuple[str, str], ...] = ()
     began_at: float | None = None  # wall
     ended_at: float | None = None
+    untested: bool = False  # it is over, and what it is for could not be tested
+
+
+def untested_words(steps: tuple[StepRecord, ...]) -> str:
+    """Which steps tell nothing; "" none."""
+    titles = [step.title.lower() for step in steps if step.untested]
+    return f"not everything could be tested: {', '.join(titles)}" if titles else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _VERDICTS = {
 _RESULTS = {
     "passed": ("v", "bold green"),
     "passed with remarks": ("!", "bold yellow"),
+    "incomplete": ("!", "bold yellow"),
     "failed": ("x", "bold white on red"),
     "aborted": ("-", "bold yellow"),
 }
@@ -88,6 +89,6 @@ def _question(question: Question) -> Text:
         labels = {choice.key: plain(choice.label) for choice in question.choices}
         text.append(f"y {labels['yes']}    n {labels['no']}", "bold cyan")
     else:
-        text.append("enter: ", "bold cyan")
+        text.append("enter to choose: ", "bold cyan")
         text.append(" / ".join(plain(choice.label) for choice in question.choices), "cyan")
     return text

@@ -49,6 +49,7 @@ class Site:
     sample_every_s: float = 10.0
     plugs_in_at: float = 30.0
     gives_a: float = 20.0  # the site, at most
+    max_a: float = 32.0  # of the connector
     takes_a: float = 32.0  # the car
     rises_a_s: float = 100.0  # how fast the car takes what it is given
     wobbles_a: float = 0.0  # up and down, each sample
@@ -74,7 +75,7 @@ class Site:
         self.stranger = not self.known and not self.by_site_file
 
     def _wired(self, phases: str) -> Wired:
-        return Wired("garage", phases, 6.0, 32.0, SAFE_A, self.by_site_file)
+        return Wired("garage", phases, 6.0, self.max_a, SAFE_A, self.by_site_file)
 
     # --- a second goes by ---------------------------------------------------------------------------
 
@@ -95,7 +96,7 @@ class Site:
 
     def _steer(self) -> None:
         """The gateway: raises by 3 A each 11 s, lowers at once, renews."""
-        wanted = self.gives_a if self.limit_a is None else min(self.gives_a, self.limit_a)
+        wanted = min(self.gives_a, self.max_a, self.limit_a if self.limit_a is not None else self.max_a)
         if not self.charging:
             wanted = SAFE_A
         if wanted < self.site_a:
@@ -161,9 +162,10 @@ class Site:
         match order:
             case Accept():
                 self.stranger = False
-            case Wire(circuit, phases):
+            case Wire(circuit, phases, _, max_a):
                 if self.wiring_trouble:
                     return Told(order, ok=False, text=self.wiring_trouble)
+                self.max_a = max_a
                 self.wired = replace(self._wired(phases), circuit=circuit)
             case SetLimit(limit_a, _):
                 self.limit_a = limit_a

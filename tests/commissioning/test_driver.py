@@ -93,6 +93,14 @@ def test_the_report_fits_a_folder_and_is_whole(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["CP-7.v2.json", "CP-7.v2.txt"]
 
 
+def test_the_report_says_what_could_not_be_tested():
+    found = _report(Walk(Site(car=(0,), takes_a=8.2)).run())
+    assert json.loads(found.to_json())["result"] == "incomplete"
+    text = " ".join(found.to_text().split())
+    words = "INCOMPLETE: not everything could be tested: the limit is followed, the phases are right"
+    assert f"Result {words}" in text
+
+
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     found = _report(Walk(Site()))
     _, as_text = reports.write(found, tmp_path / "report")

@@ -110,6 +110,8 @@ def test_a_silent_meter_is_a_remark_and_not_the_chargers_fault():
     assert "no answer for 20 s" in walk.text("step")
     assert walk.verdict("phases") == "remark"
     assert walk.verdict("fallback") == "passed"
+    assert walk.step.progress.result == "incomplete"
+    assert walk.step.progress.text == "not everything could be tested: the phases are right"
 
 
 def test_a_meter_that_measures_elsewhere_is_noticed():
@@ -175,7 +177,11 @@ def test_a_step_is_skipped_with_a_reason_only():
     walk.run()
     assert walk.text("charge") == "no car here today"
     assert walk.verdicts == "ppps" + "sss"
-    assert walk.step.progress.result == "passed with remarks"
+    assert walk.step.progress.result == "incomplete"
+    assert walk.step.progress.text == (
+        "not everything could be tested: a car charges, the limit is followed, the phases are right, "
+        "it falls back by itself"
+    )
 
 
 # --- what a car draws is what it has come to ----------------------------------------------------------
@@ -204,7 +210,7 @@ def test_a_car_that_ramps_slowly_is_waited_for(sample_every_s: float):
 
 def test_a_car_that_never_stops_rising_counts_in_the_end():
     site = Site(car=ONE_PHASE, gives_a=1000.0, takes_a=1000.0)
-    walk = Walk(site, Plan("CP-7", rises_s=120.0)).until("step")
+    walk = Walk(site, Plan("CP-7", max_a=1000.0, rises_s=120.0)).until("step")
     assert walk.verdict("charge") == "passed"
     assert 150.0 <= site.now <= 155.0
     assert "120 s" in walk.values("charge")["still rising"]
@@ -212,7 +218,7 @@ def test_a_car_that_never_stops_rising_counts_in_the_end():
 
 def test_the_cars_patience_bounds_it_too():
     site = Site(car=ONE_PHASE, gives_a=1000.0, takes_a=1000.0)
-    Walk(site, Plan("CP-7", car_s=60.0)).until("step")
+    Walk(site, Plan("CP-7", max_a=1000.0, car_s=60.0)).until("step")
     assert site.now <= 95.0
 
 
@@ -241,6 +247,68 @@ def test_a_car_that_takes_little_is_said_to_take_too_little():
     walk = Walk(Site(car=ONE_PHASE, gives_a=32.0, takes_a=8.2)).run()
     assert draws_a(walk) == 8.2
     assert walk.verdict("step") == "remark"
+    assert "too little for a step" in walk.text("step")
+    assert walk.verdict("phases") == "remark"
+    assert walk.step.progress.result == "incomplete"
+    assert "the limit is followed, the phases are right" in walk.step.progress.text
+
+
+def test_a_site_that_has_no_more_to_give_is_a_remark_and_not_the_chargers_fault():
+    """Somebody else begins to charge while the limit is down: it is never raised all the way again."""
+    site = Site(car=ONE_PHASE, gives_a=20.0)
+    walk = Walk(site).until("step")
+    while not any(isinstance(order, SetLimit) for order in site.orders):
+        walk.once()
+    site.gives_a = 10.0
+    walk.run()
+    assert walk.verdict("step") == "remark"
+    assert "the site gave it 10 A of 16 A only" in walk.text("step")
+    assert walk.step.progress.result == "incomplete"
+
+
+@pytest.mark.parametrize("gives_a", [16.0, 20.0])
+def test_a_car_that_takes_less_than_it_may_is_not_said_to_disobey(gives_a: float):
+    walk = Walk(Site(car=ONE_PHASE, gives_a=gives_a, takes_a=8.2)).run()
+    assert "too little for a step" in walk.text("step")
+    assert walk.step.progress.result == "incomplete"
+
+
+@pytest.mark.parametrize("max_a", [None, 11.0, 10.0])
+def test_a_site_that_gives_more_after_a_minute_only(max_a: float | None):
+    """6 A for 60 s, then 16 A: until then nothing can be stepped, and that is not the car's fault."""
+    site = Site(car=ONE_PHASE, gives_a=6.0)
+    walk = Walk(site, Plan("CP-7", max_a=max_a))
+    while not walk.step.progress.finished:
+        walk.once()
+        if site.now == site.plugs_in_at + 60.0:
+            site.gives_a = 16.0
+        assert site.now < 4000.0, walk.step.progress
+    assert (walk.verdict("step"), walk.verdict("phases")) == ("passed", "remark"), walk.walk.records
+    assert "L1 L2 L3 fits" in walk.text("phases")
+    assert walk.step.progress.result == "passed with remarks"
+
+
+def test_a_limit_that_may_still_rise_is_waited_for():
+    """8 A of 10 A: the step of 3 A is possible once the site gives all."""
+    site = Site(car=ONE_PHASE, gives_a=8.0, sample_every_s=1.0)
+    walk = Walk(site, Plan("CP-7", max_a=10.0)).until("step")
+    for _ in range(100):
+        walk.once()
+    assert walk.verdict("step") == "running"
+    assert "waiting whether it becomes enough" in walk.step.progress.text
+    site.gives_a = 10.0
+    walk.run()
+    assert walk.verdict("step") == "passed", walk.text("step")
+
+
+def test_a_limit_that_never_rises_is_waited_for_as_long_as_a_raise_may_take():
+    site = Site(car=ONE_PHASE, gives_a=8.0)
+    walk = Walk(site, Plan("CP-7", max_a=10.0)).until("step")
+    began = site.now
+    while walk.verdict("step") == "running":
+        walk.once()
+    assert 240.0 <= site.now - began <= 250.0
+    assert "too little for a step" in walk.text("step")
 
 
 def test_nobody_plugs_in():

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from edgegw.tui.screens.messages import MessagesScreen
+from edgegw.tui.screens.walk import WalkScreen
 from tests.e2e.faults import charger, knock
 from tests.tui.lists_site import NARROW, ListsSite, running, status
 
@@ -172,6 +173,8 @@ async def test_a_charger_is_walked_through(site: ListsSite, tmp_path: Path):
         await look.type("no car here")
         await look.press("enter")
         await look.shows("- A car charges")
+        await look.shows("! incomplete")
+        await look.shows("not everything could be tested: a car charges, the limit is followed")
         await look.shows("w writes the report")
         for file in (target.with_suffix(".txt"), target.with_suffix(".json")):
             await look.press("w")
@@ -200,9 +203,24 @@ async def test_a_walk_ends_with_the_console_or_when_it_is_told_to(site: ListsSit
         await look.shows("a number from 1 on")
         await look.type("1")
         await look.press("enter")
+        for question, wrong, complaint, right in (
+            ("wired to which phases?", "L1 L1", "in the order of the terminals", "l2,l3 L1"),
+            ("how many amps at most?", "nan", "a number from 6 on", "16"),
+            ("how many amps are safe?", "17", "0, or a number from 6 to 16", "0"),
+        ):
+            await look.shows(question)
+            await look.type(wrong)
+            await look.press("enter")
+            await look.shows(complaint)
+            await look.type(right)
+            await look.press("enter")
         await look.shows("Who does it?")
         await look.press("enter")
         await look.shows("> The charger is let in")
+        walk = look.app.screen
+        assert isinstance(walk, WalkScreen)
+        plan = walk.run_._plan
+        assert (plan.phases, plan.max_a, plan.safe_a) == ("L2 L3 L1", 16.0, 0.0)
         await look.press("x")
         await look.shows("End the commissioning of NEW-2?")
         await look.press("y")

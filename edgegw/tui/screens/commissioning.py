@@ -177,7 +177,15 @@ console does.
         if self._run is not None and not self._run.state.finished:
             self.app.push_screen(WalkScreen(self._run))
         else:
-            BeginWalk(self.app, self.console.where.client, self._begun).ask(charger, connector)
+            self.ask(
+                lambda client: client.wiring(),
+                lambda told: self._begin(told, charger, connector),
+                group="walk",
+            )
+
+    def _begin(self, told: WiringList, charger: str, connector: int | None) -> None:
+        wired = {(one.charger, one.connector) for one in told.wiring}
+        BeginWalk(self.app, self.console.where.client, self._begun, wired).ask(charger, connector)
 
     def _begun(self, run: CommissioningRun) -> None:
         self._run = run
