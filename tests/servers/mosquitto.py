@@ -235,7 +235,7 @@ class Listener:
     async def _read(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
-            if line.startswith(b'{"topic"'):
+            if line.startswith(b'{"topic"') and line.endswith(b"\n"):  # it may be killed in the middle of one
                 self.seen.append(_received(json.loads(line)))
             self._news.set()
         self._ended = True

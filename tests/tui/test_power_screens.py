@@ -255,6 +255,8 @@ async def test_who_only_looks_orders_nothing(house: PowerHouse) -> None:
 # --- the gateway goes and comes ---------------------------------------------------------------------
 
 
+# The HTTP library leaves the socket of a refused connect to the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_gateway_that_is_not_there_and_one_that_restarts(house: PowerHouse) -> None:
     gateway = house.site.gateway
     async with house.console("Chargers") as looking:
