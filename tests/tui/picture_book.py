@@ -26,7 +26,7 @@ _FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 PICTURES: tuple[tuple[str, str, tuple[int, int], Sequence[str]], ...] = (
     ("site", "Site", USUAL, ()),
     ("chargers", "Chargers", USUAL, ()),
-    ("charger", "Chargers", WIDE, ("enter",)),
+    ("charger", "Chargers", USUAL, ("enter", "p")),
     ("messages", "Messages", WIDE, ()),
 )
 
