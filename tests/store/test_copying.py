@@ -17,6 +17,7 @@ from edgegw.store import copying
 from edgegw.store.copy_check import NotWhole, check_file, check_journal
 from edgegw.store.copying import CopyStopped
 from edgegw.store.database import Database
+from tests.links.house import eventually
 from tests.small_disk import fill, small_disk
 from tests.store.rig import opened, row, until
 
@@ -120,13 +121,19 @@ async def test_a_copy_that_is_not_wanted_leaves_nothing(tmp_path, gate: Gate):
         assert not it.journal._session._copies.running
 
 
+async def stops(it) -> None:
+    """Until the copy under way is told to end."""
+    copies = it.journal._session._copies
+    await eventually(lambda: all(stop.is_set() for stop in copies._running.values()))
+
+
 async def test_a_store_that_is_closed_ends_its_copies_first(tmp_path, gate: Gate):
     async with opened(tmp_path / "store") as it:
         await fills(it, 1, 300)
         making = asyncio.create_task(it.journal.copy(tmp_path / "copy.db", gate))
         await gate.is_reached()
         closing = asyncio.create_task(it.journal.close())
-        await asyncio.sleep(0)
+        await stops(it)
         gate.open.set()
         await closing
         with pytest.raises(CopyStopped):
@@ -147,7 +154,7 @@ async def test_a_store_that_is_repaired_ends_its_copies_first(tmp_path, gate: Ga
                 await session.reopen("COMMIT failed in a test")
 
         reopening = asyncio.create_task(reopens())
-        await asyncio.sleep(0)
+        await stops(it)
         gate.open.set()
         await reopening
         with pytest.raises(CopyStopped):
