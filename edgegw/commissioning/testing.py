@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from edgegw.commissioning import rotation
 from edgegw.commissioning.rotation import NAMES, Finding, Sample, phases_of
 from edgegw.commissioning.settling import Settling
@@ -90,11 +92,13 @@ class StepsOfTheLimit(Stage):
         if sample is not None:
             self.notes.samples.append(sample)
 
+    @abstractmethod
     def stepped(self, limit_a: float, ended: Ended, now: float) -> list[Order]:
-        raise NotImplementedError
+        """One step is over."""
 
+    @abstractmethod
     def all_stepped(self) -> list[Order]:
-        raise NotImplementedError
+        """All of them are."""
 
 
 class Stepping(StepsOfTheLimit):

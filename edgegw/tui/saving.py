@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgegw.control.client import ControlFault
+from edgegw.new_files import new_file
 from edgegw.redaction import plain
 from edgegw.tui.words import size
-
-MODE = 0o600
 
 
 class NotSaved(ControlFault):
@@ -52,24 +51,11 @@ def save_new(text: str, write: Callable[[Path], object]) -> str:
         with tempfile.TemporaryDirectory(prefix=".edgegw-", dir=target.parent) as folder:
             part = Path(folder) / "part"
             write(part)
-            _copy(part, target)
+            with part.open("rb") as source, new_file(target) as file:
+                shutil.copyfileobj(source, file)
         return f"{size(target.stat().st_size)} in {target}"
     except FileExistsError as error:
         raise NotSaved(f"{target} is there already; nothing is overwritten") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise NotSaved(f"nothing was written to {target}: {reason}") from error
-
-
-def _copy(part: Path, target: Path) -> None:
-    """Not a link or a rename: a stick with FAT knows no links, and a rename would overwrite."""
-    with part.open("rb") as source:
-        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, MODE)
-        try:
-            with open(handle, "wb") as file:
-                shutil.copyfileobj(source, file)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            target.unlink(missing_ok=True)
-            raise
