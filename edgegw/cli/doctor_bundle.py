@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,8 +18,8 @@ from edgegw.cli.doctor_running import Shown
 from edgegw.cli.scrub import Scrubber
 from edgegw.config import SiteConfig
 from edgegw.config_text import SiteFileFault, read_text
+from edgegw.new_files import new_file
 from edgegw.redaction import plain
-from edgegw.store.directory import sync_directory
 
 MEMBER_BYTES_MAX = 64 * 1024**2
 ABOUT = """\
@@ -73,22 +72,12 @@ def members(
 
 def write(target: Path, packed: Iterator[tuple[str, bytes]]) -> None:
     """Whole or not at all, for its owner only. Raises OSError."""
-    part = target.with_name(f".{target.name}.part")
-    part.unlink(missing_ok=True)
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as raw:
-            with (
-                gzip.GzipFile(filename="", fileobj=raw, mode="wb") as zipped,
-                tarfile.open(fileobj=zipped, mode="w") as tar,
-            ):
-                for name, content in packed:
-                    info = tarfile.TarInfo(f"edgegw-doctor/{name}")
-                    info.size, info.mtime, info.mode = len(content), int(time.time()), 0o600
-                    tar.addfile(info, io.BytesIO(content))
-            raw.flush()
-            os.fsync(handle)
-        part.replace(target)
-        sync_directory(target.absolute().parent)
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        new_file(target, replace=True) as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb") as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
+        for name, content in packed:
+            info = tarfile.TarInfo(f"edgegw-doctor/{name}")
+            info.size, info.mtime, info.mode = len(content), int(time.time()), 0o600
+            tar.addfile(info, io.BytesIO(content))
