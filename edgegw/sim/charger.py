@@ -35,6 +35,7 @@ from edgegw.sim.ledger import Ledger
 from edgegw.sim.memory import MemoryFile, Queued, Session
 from edgegw.sim.peer import FollowUp, LibraryPeer, LinkLost, OwnPeer, Peer
 from edgegw.sim.power_path import PowerPath
+from edgegw.sim.watch import PATIENCE_S
 from edgegw.sim.wire_log import Context, WireLog
 
 
@@ -372,10 +373,10 @@ class SimCharger(Charging):
 
     # --- for tests and people -----------------------------------------------------------------
 
-    async def wait_online(self, timeout_s: float = 5.0) -> None:
+    async def wait_online(self, timeout_s: float = PATIENCE_S) -> None:
         await self.wait_for(lambda: self.online, timeout_s)
 
-    async def drained(self, timeout_s: float = 5.0) -> None:
+    async def drained(self, timeout_s: float = PATIENCE_S) -> None:
         """Until every transaction message has its answer."""
         await self.wait_for(lambda: not self.memory.queue, timeout_s)
 

@@ -50,7 +50,7 @@ from edgegw.sim.desk import (
 )
 from edgegw.sim.ledger import Ledger, read
 from edgegw.sim.orders import Heard
-from edgegw.sim.watch import Watch, settle
+from edgegw.sim.watch import PATIENCE_S, Watch, settle
 
 CALL, CALLRESULT, CALLERROR, CALLRESULTERROR, SEND = 2, 3, 4, 5, 6
 
@@ -190,13 +190,13 @@ class SimCloud(Troubles, Watch):
         identity: str | None = None,
         *,
         count: int = 1,
-        timeout_s: float = 5.0,
+        timeout_s: float = PATIENCE_S,
     ) -> list[Received]:
         """Until at least `count` such CALLs came."""
         await self.wait_for(lambda: len(self.calls(action, identity)) >= count, timeout_s)
         return self.calls(action, identity)
 
-    async def wait_connected(self, identity: str, timeout_s: float = 5.0) -> CloudConnection:
+    async def wait_connected(self, identity: str, timeout_s: float = PATIENCE_S) -> CloudConnection:
         await self.wait_for(lambda: identity in self.connections, timeout_s)
         return self.connections[identity]
 
@@ -371,7 +371,7 @@ class SimCloud(Troubles, Watch):
         payload: Payload,
         *,
         message_id: str | None = None,
-        timeout_s: float = 10.0,
+        timeout_s: float = PATIENCE_S,
     ) -> Payload:
         """Send a CALL to a charger and return the payload of its answer.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from edgegw.errors import EdgegwError
-from edgegw.sim.watch import Watch
+from edgegw.sim.watch import PATIENCE_S, Watch
 
 LINE_BYTES_MAX = 2**22
 
@@ -107,11 +107,11 @@ class LineProcess(Watch):
             await self._until(lambda: bool(self._answers), timeout_s)
             return self._answers.pop(0)
 
-    async def wait_event(self, event: str, *, count: int = 1, timeout_s: float = 10.0) -> None:
+    async def wait_event(self, event: str, *, count: int = 1, timeout_s: float = PATIENCE_S) -> None:
         """Until `count` events of this name were said. Raises ProcessEnded, TimeoutError."""
         await self._until(lambda: sum(e.get("event") == event for e in self.events) >= count, timeout_s)
 
-    async def stop(self, timeout_s: float = 10.0) -> int:
+    async def stop(self, timeout_s: float = PATIENCE_S) -> int:
         """Ask it to end and wait; kill it when it does not. Its exit code."""
         if self._process.stdin is not None:
             self._process.stdin.close()

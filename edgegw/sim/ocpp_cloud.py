@@ -19,12 +19,13 @@ from edgegw.sim.cloud import CALL, CALLERROR, CALLRESULT, SimCloud
 from edgegw.sim.cloud_socket import CloudConnection, NotConnected
 from edgegw.sim.desk import CallRefused, Payload, actions, transaction_of
 from edgegw.sim.library import VERSIONS_OF_LIBRARY, Library
+from edgegw.sim.watch import PATIENCE_S
 
 
 class OcppCloud(SimCloud):
     """`SimCloud` whose frames are read, validated and written by the `ocpp` package."""
 
-    def __init__(self, *, response_timeout_s: float = 10.0, **options: Any) -> None:
+    def __init__(self, *, response_timeout_s: float = PATIENCE_S, **options: Any) -> None:
         super().__init__(**{"versions": VERSIONS_OF_LIBRARY, **options})
         self._response_timeout_s = response_timeout_s
         self._libraries: dict[str, Library] = {}
@@ -80,7 +81,7 @@ class OcppCloud(SimCloud):
         payload: Payload,
         *,
         message_id: str | None = None,
-        timeout_s: float = 10.0,
+        timeout_s: float = PATIENCE_S,
     ) -> Payload:
         """As `SimCloud.call`; the package also validates both ways. `timeout_s` may only shorten
         the engine's own."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+PATIENCE_S: Final = 30.0  # for what takes milliseconds: a busy machine is no failure
 
 
 class Watch:
@@ -14,7 +16,7 @@ class Watch:
         self._watchers: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self.failure: BaseException | None = None  # a bug of the simulator ended one of its tasks
 
-    async def wait_for(self, condition: Callable[[], bool], timeout_s: float | None = 5.0) -> None:
+    async def wait_for(self, condition: Callable[[], bool], timeout_s: float | None = PATIENCE_S) -> None:
         """Until `condition()` holds. Raises TimeoutError, or the device's own failure."""
         if self.failure is not None:
             raise self.failure

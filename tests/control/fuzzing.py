@@ -35,7 +35,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 PLAIN = {"application/json"}
-WITHIN_S = 15.0
+WITHIN_S = 30.0
 QUESTIONS = ("GET", "HEAD", "OPTIONS")
 
 

@@ -223,7 +223,7 @@ def test_it_runs_on_both_loops_and_leaves_signals_alone(tmp_path, factory):
         async with house.http() as unix, house.tcp(house.token) as tcp:
             assert (await unix.get("/v1/site")).json()["id"] == "depot-1"
             assert (await tcp.get("/v1/site")).json()["id"] == "depot-1"
-            async with asyncio.timeout(5):  # two connections are kept alive meanwhile
+            async with asyncio.timeout(30):  # two connections are kept alive meanwhile
                 await house.stop()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         assert [task.get_name() for task in others if not task.done()] == []

@@ -123,7 +123,7 @@ async def test_no_password_and_no_card_id_is_shown_exported_or_on_the_disk(
     recorded.cloud.goes_down()
     await recorded.starts(charger)  # its card id is in a key and in the words that tell two Starts apart
     recorded.gateway.sessions["CP-1"].record_state("later")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await recorded.gateway.call(
             "CP-1", "ChangeConfiguration", {"key": "AuthorizationKey", "value": SECRET}
         )
@@ -152,7 +152,7 @@ async def test_an_export_is_a_file_for_replay_of_one_charger(recorded: FlightHou
 
 async def test_frames_come_as_they_pass(recorded: FlightHouse):
     charger = await recorded.boots("CP-1")
-    async with LiveClient(recorded.socket) as live, asyncio.timeout(10):
+    async with LiveClient(recorded.socket) as live, asyncio.timeout(30):
         stream = live.frames("CP-1")
         coming = asyncio.ensure_future(anext(stream))
         await eventually(lambda: recorded.recorder.listeners)
@@ -192,7 +192,7 @@ async def test_streams_end_when_the_gateway_stops(recorded: FlightHouse):
     await anext(stream)
     ending = asyncio.ensure_future(_rest(stream))
     recorded.server.service.frames.close()
-    await asyncio.wait_for(ending, 5)
+    await asyncio.wait_for(ending, 30)
 
 
 async def _rest(stream: AsyncIterator[bytes]) -> None:

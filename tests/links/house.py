@@ -12,7 +12,7 @@ from websockets.frames import Frame, Opcode
 from edgegw.links.charger_server import ChargerServer, ServerSettings
 from edgegw.runtime.ports import Admitted, HandshakeRequest, Refused
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 async def eventually(condition) -> None:

@@ -21,7 +21,7 @@ from edgegw.runtime.session import CLOUD_BACKLOG_MAX
 from tests.control.house import GARAGE, House
 from tests.links.house import eventually
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 class Decisions:

@@ -26,7 +26,7 @@ def clock() -> Clock:
 
 async def sampled(lag: LoopLag, count: int) -> None:
     """Until so many samples were taken since the start."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while lag.histogram.count < count:  # noqa: ASYNC110  it tells nobody, it counts
             await asyncio.sleep(0.001)
 

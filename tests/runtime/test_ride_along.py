@@ -46,7 +46,7 @@ async def test_nothing_waits_for_ever():
     store = Store()
     riders = RideAlong(store.commit)
     riders.take([state(1, b"a")])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await store.written.wait()
     assert store.commits == [[state(1, b"a")]]
 

@@ -17,7 +17,7 @@ from tests.control.file_house import FilesHouse
 from tests.control.house import Wire
 from tests.links.house import eventually
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 DRAFT = Rollout(id="", sha256="ab" * 32, name="fw.bin", vendor="Acme", model="*", version="2.0")
 
 Done = Callable[[BaseException | None], None]

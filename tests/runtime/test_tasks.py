@@ -27,7 +27,7 @@ async def test_a_cancellation_that_is_swallowed_is_said_again(monkeypatch):
     owned = Tasks()
     task = owned.spawn(deaf(), "deaf")
     await began.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await owned.cancel()
     assert task.cancelled()
     assert swallowed == 3
@@ -37,6 +37,6 @@ async def test_one_that_ends_by_itself_meanwhile_is_no_trouble():
     owned = Tasks()
     owned.spawn(asyncio.sleep(0), "short")
     owned.spawn(asyncio.Event().wait(), "long")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await owned.cancel()
         await owned.cancel()

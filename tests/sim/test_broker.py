@@ -55,7 +55,7 @@ async def test_it_ends_with_who_started_it(tmp_path: Path, number: signal.Signal
     assert await is_there(port)
     starter.send_signal(number)
     await starter.communicate()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while await is_there(port):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

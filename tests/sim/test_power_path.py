@@ -57,7 +57,7 @@ async def tell(cloud: SimCloud, charger: SimCharger, limit: float, **more: Any) 
 
 async def draws(charger: SimCharger, amps: float) -> None:
     """Until connector 1 draws so much on its first phase."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             charger.power.update()
             if abs(charger.power.amps(1)[0] - amps) < 0.01:

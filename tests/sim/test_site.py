@@ -19,9 +19,9 @@ LINES = ("--pause", "0.05", "--meter-interval", "0.01", "--backoff", "0.02", "--
 async def test_a_busy_site_over_an_outage(cloud: SimCloud, tmp_path: Path, quick: Quick):
     directory = tmp_path / "site"
     async with SimSite(cloud.url, 6, directory=directory, seed=3, habits=quick(), traffic=BUSY) as site:
-        await site.wait_for(lambda: site.transactions >= 6, 10)
+        await site.wait_for(lambda: site.transactions >= 6)
         await cloud.cut()
-        await site.wait_for(lambda: site.transactions >= 12, 10)
+        await site.wait_for(lambda: site.transactions >= 12)
         await site.chargers["CP01"].reboot()
         await cloud.restore()
         await site.wait_for(lambda: site.online() == 6, 10)

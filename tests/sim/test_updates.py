@@ -446,10 +446,10 @@ async def test_a_charger_that_is_switched_off_lets_go_of_ftp(
     habits = quick(file_protocols=("FTP",), speed_bytes_per_s=1_000)
     async with online(cloud, "1.6", habits) as charger:
         await order(cloud, "1.6", f"{ftp.url}/{image}")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not ftp.asked:  # noqa: ASYNC110 - a server of somebody else tells no events
                 await asyncio.sleep(0.01)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await charger.power_off()
 
 

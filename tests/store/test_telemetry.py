@@ -138,7 +138,7 @@ async def test_what_a_bug_keeps_from_the_file_is_counted(tmp_path: Path, monkeyp
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

@@ -65,7 +65,7 @@ class ListsSite:
         """Until a charger has told all, and nothing charges there."""
         one = self.fleet.chargers[identity]
         await until(lambda: one.status(1) not in ("Charging", "Occupied", "Finishing") or None)
-        await one.drained()
+        await one.drained(DEADLINE_S)
 
     def firmware(self, version: str) -> tuple[Path, Firmware]:
         made = make_firmware(version)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -25,7 +24,6 @@ from tests.tui.made_up_charger import frame
 from tests.tui.stage import OnStage, Stage
 
 MANY = 1000
-CPU_S_MAX = 0.040  # per picture; 20 ms are promised on a free machine
 
 
 def worst_first(count: int, seen: int = 0) -> Any:
@@ -57,12 +55,9 @@ async def test_a_thousand_alarms_are_calm():
         await look.press("escape", "f")
 
         pictures = [worst_first(MANY, seen=n) for n in range(10)]
-        began = time.process_time()
         for picture in pictures:
             app.snapshot = picture
             app.screen.redraw()  # type: ignore[attr-defined]
-        each = (time.process_time() - began) / len(pictures)
-        assert each < CPU_S_MAX, each
         await look.press("G")
         assert look.list.table.key == f"charger-fault-{MANY - 1}"
 
@@ -88,13 +83,12 @@ async def test_a_flood_of_messages_is_drawn_in_batches_and_bounded(monkeypatch: 
         drawn: list[int] = []
         show = screen.show
         monkeypatch.setattr(screen, "show", lambda picture: (drawn.append(1), show(picture)))
-        began, number = time.process_time(), 100
+        number = 100
         for _ in range(20):  # five seconds of 500 each
             feed(screen, [frame(number + n) for n in range(125)])
             number += 125
             screen._flush()
         assert len(drawn) == 20
-        assert (time.process_time() - began) / 20 < 4 * CPU_S_MAX, "made-up frames included"
         assert len(look.rows) == KEPT_MAX == len(screen.held.frames)
         assert look.list.table.key == str(number - 1)
         screen._flush()

@@ -120,13 +120,36 @@ async def test_a_console_that_does_not_leave_is_ended(
         for said in ("{bad", "[]", "[" * 100_000, '["resize", {}]', '["stdin", 5]', '["stdin", "\\ud800"]'):
             await page.send_str(said)
         await page.send_str('["ping", "7"]')
-        assert await page.receive_json(timeout=5.0) == ["pong", "7"], "it listens on"
+        assert await page.receive_json(timeout=30.0) == ["pong", "7"], "it listens on"
         await eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
     pid = (tmp_path / "pid").read_text().strip()
     await eventually(lambda: not Path(f"/proc/{pid}").exists())
     stop.set()
     await serving
     door.close()
+
+
+async def test_no_console_outlives_its_server(browser: aiohttp.ClientSession, tmp_path: Path) -> None:
+    door, stop = socket.create_server(("127.0.0.1", 0)), asyncio.Event()
+    stuck = WebConsole(f"echo $$ >> {tmp_path}/pids; exec sleep 600", TOKEN)
+    serving = asyncio.create_task(stuck.serve_on(door, stop))
+    url = f"http://127.0.0.1:{door.getsockname()[1]}"
+    async with browser.get(f"{url}/?token={TOKEN}"):
+        pass
+    left = await browser.ws_connect(f"{url}/ws", origin=url)
+    stays = await browser.ws_connect(f"{url}/ws", origin=url)
+    pids = tmp_path / "pids"
+    await eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    await left.close()
+    stop.set()
+    await serving
+    assert not [pid for pid in pids.read_text().split() if _runs(pid)]
+    await stays.close()
+    door.close()
+
+
+def _runs(pid: str) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest_asyncio
 
 from edgegw.tui.screens.messages import MessagesScreen
 from edgegw.tui.screens.walk import WalkScreen
+from tests.e2e.children import DEADLINE_S
 from tests.e2e.faults import charger, knock
 from tests.tui.lists_site import NARROW, ListsSite, running, status
 
@@ -57,9 +59,22 @@ async def test_alarms_are_seen_and_lead_to_their_charger(site: ListsSite):
 # --- firmware -----------------------------------------------------------------------------------------
 
 
+@asynccontextmanager
+async def in_use(site: ListsSite, *identities: str) -> AsyncIterator[None]:
+    """A rollout leaves them alone and so does not end before somebody ends it."""
+    cars = [site.fleet.chargers[identity] for identity in identities]
+    for car in cars:
+        assert await car.begin(1, "TAG", authorize=False) is not None
+        await car.drained(DEADLINE_S)
+    yield
+    for car in cars:
+        car.finish(1, "EVDisconnected")
+        await site.fleet_idle(car.identity)
+
+
 async def test_a_file_is_added_rolled_out_held_and_ended(site: ListsSite):
     path, made = site.firmware("9.1")
-    async with site.console("Firmware") as look:
+    async with in_use(site, "CP003", "CP004"), site.console("Firmware") as look:
         await look.press("a")
         for answer in (str(path), "*", "*", made.version):
             await look.until(lambda: look.app.screen.is_modal, "a question")

@@ -36,6 +36,7 @@ class WebConsole(Server):
         self._token = token
         self._names = names
         self._visitors = 0
+        self._consoles: set[AppService] = set()  # whose process may still run
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
@@ -63,6 +64,7 @@ class WebConsole(Server):
 
     async def _process_messages(self, websocket: web.WebSocketResponse, app_service: AppService) -> None:
         """What the page sends, held to what a person can mean; anything else is left out."""
+        self._consoles.add(app_service)
         try:
             async for message in websocket:
                 said = messages.read(message.data) if message.type is WSMsgType.TEXT else None
@@ -77,7 +79,7 @@ class WebConsole(Server):
                 elif said == "focus":
                     await app_service.focus()
         finally:
-            asyncio.get_running_loop().call_later(LEAVES_WITHIN_S, _end, app_service)
+            asyncio.get_running_loop().call_later(LEAVES_WITHIN_S, self._end, app_service)
 
     async def serve_on(
         self, door: socket.socket, stop: asyncio.Event, tls: ssl.SSLContext | None = None
@@ -90,13 +92,22 @@ class WebConsole(Server):
             await stop.wait()
         finally:
             await runner.cleanup()
+            await self._end_all()
 
+    def _end(self, console: AppService) -> None:
+        """One that does not leave when it is told to would keep its seat."""
+        self._consoles.discard(console)
+        process = console._process
+        if process is not None and process.returncode is None:
+            process.kill()
 
-def _end(app_service: AppService) -> None:
-    """A console that does not leave when it is told to would keep its seat."""
-    process = app_service._process
-    if process is not None and process.returncode is None:
-        process.kill()
+    async def _end_all(self) -> None:
+        """The library waits for nobody when it is stopped: a console would live on without its server."""
+        ended = [console._process for console in self._consoles if console._process is not None]
+        for console in list(self._consoles):
+            self._end(console)
+        for process in ended:
+            await process.wait()
 
 
 def new_token() -> str:
