@@ -24,7 +24,7 @@ from edgegw.core.files import NO_FILES
 from edgegw.core.load_control import LoadControl
 from edgegw.core.records import Recovery
 from edgegw.core.site import Site
-from edgegw.errors import StoreFault
+from edgegw.errors import ConfigFault, StoreFault
 from edgegw.links import tls
 from edgegw.links.charger_server import ChargerServer, ServerSettings
 from edgegw.links.cloud_client import CloudClient, CloudSettings
@@ -36,6 +36,7 @@ from edgegw.runtime import clock
 from edgegw.runtime.audit import AuditTrail
 from edgegw.runtime.gateway import Gateway
 from edgegw.runtime.loop_lag import LoopLag
+from edgegw.runtime.shut_doors import why_shut
 from edgegw.runtime.wiring_book import WiringBook
 from edgegw.store.journal import Journal
 from edgegw.store.session import StoreAlarm
@@ -132,7 +133,10 @@ class App:
         self._balance(recovery)
         self._watch_alarms(recovery)
         self._server = ChargerServer(self.gateway, self._server_settings(), self._wheel)
-        self.addresses = await self._server.start(*config.chargers.listen, tls=self._charger_tls())
+        try:
+            self.addresses = await self._server.start(*config.chargers.listen, tls=self._charger_tls())
+        except OSError as error:  # the one door without which there is nothing to do
+            raise ConfigFault(why_shut("[chargers] listen", config.chargers.listen, error)) from error
 
     async def _open_telemetry(self) -> None:
         """The second file: what is lost with it is not billed, so nothing waits for it."""
@@ -173,6 +177,8 @@ class App:
             self._files,
             self._files_trouble,
         )
+        if self._house is not None:
+            app_alarms.watch_doors(self._alarms, self._house.shut)
         self._alarms.start()
 
     async def _open_files(self, recovery: Recovery, turns: DialGate | None) -> None:
@@ -266,6 +272,7 @@ class App:
 
     async def start_control(self) -> None:
         """The local API. Its framework is imported here, after the chargers' door is open."""
+        from edgegw import app_alarms
         from edgegw.control.server import ControlServer
         from edgegw.control.service import Service
 
@@ -293,6 +300,7 @@ class App:
             service.metrics.sources.audit_dropped = lambda: telemetry.audit_dropped
         service.backups.site_file = self._site_file
         self._control = ControlServer(service, self._audit)
+        app_alarms.watch_doors(self._alarms, self._control.doors.shut)
         await self._control.start(control.socket, control.listen, control.token_file, control.read_token_file)
 
     def start_building(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgegw.alarms import conditions, firmware
@@ -53,6 +54,11 @@ def watch_from(
     if sources:
         watch.sources.append(lambda now: lapsed(gateway.load, sources))
     return watch
+
+
+def watch_doors(watch: AlarmWatch, shut: Mapping[str, str]) -> None:
+    """`shut` is looked at again and again: `runtime.shut_doors.ShutDoors.shut`."""
+    watch.sources.append(lambda now: conditions.doors_shut(shut))
 
 
 def limit_sources(config: SiteConfig) -> frozenset[str]:

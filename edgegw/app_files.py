@@ -13,6 +13,7 @@ from edgegw.core import file_links
 from edgegw.core.files import FilesOpened
 from edgegw.core.records import Recovery
 from edgegw.errors import EdgegwError
+from edgegw.files import disk
 from edgegw.files.doors import DoorSettings
 from edgegw.files.forwarding import ForwardSettings
 from edgegw.files.house import FileHouse, HouseSettings
@@ -64,7 +65,7 @@ def settings_from(files: Files) -> HouseSettings:
 
 
 async def open_house(files: Files, gateway: Gateway) -> FileHouse:
-    """The file service with its doors open, known to the gateway. Raises EdgegwError or OSError."""
+    """The file service, known to the gateway; a door that is taken is tried again. Raises FilesUnusable."""
 
     def choose(identity: str, links: Sequence[str]) -> str | None:
         session = gateway.sessions.get(identity)
@@ -75,10 +76,14 @@ async def open_house(files: Files, gateway: Gateway) -> FileHouse:
 
     try:
         house = await FileHouse.open(settings_from(files), gateway.tell, choose, clock.now, online)
-    except (EdgegwError, OSError, RecursionError) as fault:
-        raise FilesUnusable(f"[files] {files.directory} cannot be used: {fault}") from fault
+    except (EdgegwError, OSError, RecursionError) as error:
+        words = disk.fault(error, files.directory) if isinstance(error, OSError) else error
+        raise FilesUnusable(f"[files] {files.directory} cannot be used: {words}") from error
     try:
         await house.start(_tls(files))
+    except EdgegwError as fault:
+        await house.stop()
+        raise FilesUnusable(f"[files] tls_certificate cannot be used: {fault}") from fault
     except BaseException:
         await house.stop()
         raise

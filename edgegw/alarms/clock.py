@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from edgegw.core.alarms import Condition
 from edgegw.core.events import Instant
+from edgegw.wording import span
 
 STEP_S = 5.0  # a time service moves a clock slowly; less than this disturbs no record
 STEP_HOLD_S = 60.0  # what is told of a jump; how long it stays stands in the catalogue
@@ -32,11 +33,4 @@ class ClockEyes:
 
 
 def _words(step_s: float) -> str:
-    return f"the clock of this box was set {'forward' if step_s > 0 else 'back'} by {_span(abs(step_s))}"
-
-
-def _span(seconds: float) -> str:
-    for name, unit in (("days", 86_400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds:.0f} s"
+    return f"the clock of this box was set {'forward' if step_s > 0 else 'back'} by {span(abs(step_s))}"

@@ -9,7 +9,7 @@ Rules of this file, and of those beside it that are named after a subject:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from edgegw.core.alarms import Condition
@@ -57,6 +57,12 @@ def loop_lag(worst_ms: float) -> Iterator[Condition]:
 def files_unusable(why: str) -> Iterator[Condition]:
     if why:
         yield Condition(code="cache_unusable", text=why)
+
+
+def doors_shut(shut: Mapping[str, str]) -> Iterator[Condition]:
+    """`shut`: key of the site file -> why, and what to do."""
+    for key, why in shut.items():
+        yield Condition(code="door_shut", target=key, text=why)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -77,22 +77,16 @@ def remove_unix(path: Path, door_inode: int) -> None:
 
 
 async def bind_tcp(address: Address) -> socket.socket:
-    """A bound loopback socket, not listening yet. Raises ConfigFault."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(*address, type=socket.SOCK_STREAM)
-        family, _, _, _, where = found[0]
-        door = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise ConfigFault(f"[control] listen = {address}: {error.strerror or error}") from error
+    """A bound loopback socket, not listening yet. Raises OSError, or ConfigFault for another address."""
+    found = await asyncio.get_running_loop().getaddrinfo(*address, type=socket.SOCK_STREAM)
+    family, _, _, _, where = found[0]
+    door = socket.socket(family, socket.SOCK_STREAM)
     try:
         if not Address(str(where[0]), 0).is_loopback:
             raise ConfigFault(f"[control] listen = {address}: is not a loopback address")
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind(where)
-    except OSError as error:
-        door.close()
-        raise ConfigFault(f"[control] listen = {address}: {error.strerror or error}") from error
-    except ConfigFault:
+    except (OSError, ConfigFault):
         door.close()
         raise
     door.setblocking(False)

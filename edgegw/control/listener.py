@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,6 +61,13 @@ class _Impatient(H11Protocol):
         if self._watch is not None:
             self._watch.cancel()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """What was no HTTP lives in a traceback that refers to itself, until a collection: seldom."""
+        refused = sys.exception()
+        if refused is not None:
+            refused.with_traceback(None).__context__ = None
+        super().send_400_response(msg)
 
     def _look_later(self, seen: object) -> None:
         self._watch = self.loop.call_later(HEAD_WITHIN_S, self._look, seen)

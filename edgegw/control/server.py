@@ -49,6 +49,7 @@ from edgegw.control.problem import Problem
 from edgegw.control.service import Service
 from edgegw.errors import ConfigFault, StoreFault
 from edgegw.runtime.audit import AuditLog
+from edgegw.runtime.shut_doors import ShutDoors
 from edgegw.runtime.tasks import Tasks
 
 log = logging.getLogger("edgegw.control")
@@ -166,12 +167,14 @@ async def power(request: Request) -> Response:
 
 @routes.post("/limits", response_model=power_models.PowerView, summary="Lower a circuit below its fuse")
 async def set_limit(request: Request, order: power_models.LimitOrder) -> Response:
-    return json_answer(service_of(request).power.set_limit(order, asker_of(request)))
+    return json_answer(await service_of(request).power.set_limit(order, asker_of(request)))
 
 
 @routes.delete("/limits", response_model=power_models.LimitCleared, summary="Clear limits that were set")
 async def clear_limits(request: Request, which: Annotated[power_models.LimitsToClear, Query()]) -> Response:
-    return json_answer(service_of(request).power.clear_limits(which.circuit, which.source, asker_of(request)))
+    return json_answer(
+        await service_of(request).power.clear_limits(which.circuit, which.source, asker_of(request))
+    )
 
 
 routes.include_router(alarm_routes.routes)
@@ -265,6 +268,7 @@ class ControlServer:
         """`audit` None: no book of orders is kept."""
         self.service = service
         self._audit = audit
+        self.doors = ShutDoors()  # the loopback port, while another program has it
         self._listeners: list[Listener] = []
         self._tasks = Tasks()
         self._unix: tuple[Path, int] | None = None
@@ -277,7 +281,10 @@ class ControlServer:
         token_file: Path | None = None,
         read_token_file: Path | None = None,
     ) -> None:
-        """Open the Unix socket, and the loopback port with the tokens of the files. Raises ConfigFault."""
+        """Open the Unix socket, and the loopback port with the tokens of the files. Raises ConfigFault.
+
+        A port that is taken is tried again: see `doors`.
+        """
         app = gate.held_to_role(gate.limited(build(self.service)))
         if self._audit is not None:
             app = audit_gate.audited(app, self._audit)
@@ -285,7 +292,8 @@ class ControlServer:
             if socket is not None:
                 await self._open_unix(app, socket)
             if listen is not None:
-                await self._open_tcp(app, listen, token_file, read_token_file)
+                behind = self._with_tokens(app, listen, token_file, read_token_file)
+                await self.doors.open("[control] listen", listen, lambda: self._open_tcp(behind, listen))
         except BaseException:
             await self.stop()
             raise
@@ -295,23 +303,30 @@ class ControlServer:
         self._unix = (path, os.lstat(path).st_ino)
         await self._open(Listener(app, door, self._tasks), "control socket")
 
-    async def _open_tcp(
+    def _with_tokens(
         self, app: gate.Application, listen: Address, token_file: Path | None, read_token_file: Path | None
-    ) -> None:
+    ) -> gate.Application:
         if token_file is None:
             raise ConfigFault(f"[control] token_file: is required with listen = {listen}")
-        tokens = doors.read_tokens(token_file, read_token_file)
+        return gate.with_token(app, *doors.read_tokens(token_file, read_token_file))
+
+    async def _open_tcp(self, app: gate.Application, listen: Address) -> None:
         door = await doors.bind_tcp(listen)
+        try:
+            await self._open(Listener(app, door, self._tasks), "control port")
+        except OSError:
+            door.close()
+            raise
         self.address = Address(*door.getsockname()[:2])
-        await self._open(Listener(gate.with_token(app, *tokens), door, self._tasks), "control port")
         log.info("control: %s, with a token", self.address)
 
     async def _open(self, listener: Listener, name: str) -> None:
-        self._listeners.append(listener)
         await listener.start(name)
+        self._listeners.append(listener)
 
     async def stop(self) -> None:
         """Safe to call twice."""
+        await self.doors.close()
         await self.service.close()
         await asyncio.gather(*(listener.stop() for listener in self._listeners))
         self._listeners.clear()

@@ -4,6 +4,7 @@ Rules of this file:
 - Everything blocks, so everything is called through `Disk.run`, in threads of the cache's own.
 - A caller that is cancelled waits until its thread is done: nobody closes a file under a thread.
 - A file gets its name only when it is complete and synced, and the folder is synced after that (fault 83).
+- Nothing is opened that could make us wait or lead elsewhere: no pipe, no device, no symbolic link.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ _HINTS: Final = {
     errno.EROFS: "the file system is read-only: remount it read-write, check the disk",
     errno.EACCES: "edgegw may not write there: check owner and mode",
     errno.EPERM: "edgegw may not change it: check owner and mode",
+    errno.ELOOP: "a symbolic link is in the place of a file: move it away",
+    errno.EINVAL: "something else is in the place of a file: move it away",
+    errno.EISDIR: "a folder is in the place of a file: move it away",
+    errno.EEXIST: "something else is in the place of a folder: move it away",
+    errno.ENOTDIR: "something else is in the place of a folder: move it away",
     errno.EMFILE: "too many open files: raise the limit (LimitNOFILE)",
 }
 
@@ -100,8 +106,9 @@ def write_all(handle: int, data: bytes | memoryview) -> None:
 def write_durably(path: Path, data: bytes) -> None:
     """Replace a small file whole or not at all; mode 0600. Raises OSError, and leaves nothing behind."""
     part = path.with_name(f"{path.name}.new")
+    part.unlink(missing_ok=True)  # of a crash, or a pipe that would make us wait
     try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             write_all(handle, data)
             os.fsync(handle)
@@ -114,13 +121,22 @@ def write_durably(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
-def open_plain(path: Path) -> int:
-    """A descriptor to read a regular file by, never through a symlink. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+def open_plain(path: Path, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of a regular file, never through a symlink. Raises OSError."""
+    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return handle
+
+
+def read_plain(path: Path, bytes_max: int) -> bytes:
+    """All of a small regular file. Raises OSError, ValueError when it is too large."""
+    with os.fdopen(open_plain(path), "rb") as file:
+        data = file.read(bytes_max + 1)
+    if len(data) > bytes_max:
+        raise ValueError("it is too large")
+    return data
 
 
 def hash_file(path: Path) -> tuple[Digests, Identity]:
@@ -179,4 +195,4 @@ def fault(error: OSError, place: Path) -> CacheFault:
             f"the disk that holds {place} is full: free some space, or give the cache a larger disk"
         )
     hint = _HINTS.get(error.errno or 0, "check the disk and the directory")
-    return CacheFault(f"{place}: {error.strerror or error}; {hint}")
+    return CacheFault(f"{error.filename or place}: {error.strerror or error}; {hint}")

@@ -5,7 +5,8 @@ Rules of this file:
   door, after the same steps, before any file is touched (fault 80).
 - Seats are counted before tokens are looked at, and a full house says one thing to everybody: it tells
   nothing about a token. Whose order was turned away is only noted.
-- A transfer that moves no block for `stall_timeout_s` is cut: a peer that stands still frees its seat.
+- A peer that stands still or drips is cut, and so is a transfer that takes `time_max_s`: nobody keeps a seat
+  for ever.
 - A file is opened once, never through a symbolic link, and read by position in threads of the doors' own.
 """
 
@@ -25,7 +26,8 @@ import msgspec
 
 from edgegw.errors import EdgegwError
 from edgegw.files.disk import Disk, open_plain
-from edgegw.files.throttle import Throttle, loop_time
+from edgegw.files.pace import Pace
+from edgegw.files.throttle import Throttle
 
 TRANSFERS_KEPT = 500  # five rollouts of a hundred chargers, for the screen
 
@@ -48,7 +50,9 @@ class DoorSettings(msgspec.Struct, frozen=True, kw_only=True):
     ftp_idle_timeout_s: float = (
         120.0  # between two commands; RFC 1123 asks for 5 minutes, chargers need seconds
     )
-    stall_timeout_s: float = 60.0  # for one block: with blocks of 64 kB at least 1 kB/s
+    stall_timeout_s: float = 60.0  # for one block, and the window of the rate below
+    rate_min_bytes_per_s: float = 1000.0  # on average, our own throttle not counted: 20 MB in 5.5 h
+    time_max_s: float = 12 * 3600.0  # one transfer: as long as one of ours from an origin
     retry_after_s: int = 10
 
 
@@ -187,24 +191,25 @@ class Doorkeeper:
     async def move(self, transfer: Transfer, read: Read, write: Write) -> None:
         """Blocks from `read` to `write` until `read` has no more.
 
-        Raises TimeoutError when a block takes longer than `stall_timeout_s`, not counting the throttle.
+        Raises TimeoutError when the peer is too slow or it takes too long in all.
         """
         try:
-            await self._move(transfer, read, write)
+            async with asyncio.timeout(self.settings.time_max_s) as limit:
+                await self._move(transfer, read, write)
         except OSError as error:
             transfer.by_us = not isinstance(error, ConnectionError)
+            if limit.expired():
+                hours = self.settings.time_max_s / 3600
+                raise TimeoutError(f"it was not through after {hours:.3g} h") from None
             raise
 
     async def _move(self, transfer: Transfer, read: Read, write: Write) -> None:
-        stall_s = self.settings.stall_timeout_s
-        async with asyncio.timeout(stall_s) as patience:
-            while block := await _block(read, self.throttle.block_bytes):
-                patience.reschedule(None)
-                await self.throttle.take(len(block))
-                patience.reschedule(loop_time() + stall_s)
-                await write(block)
-                transfer.bytes_moved += len(block)
-                patience.reschedule(loop_time() + stall_s)
+        pace = Pace(self.settings.rate_min_bytes_per_s, self.settings.stall_timeout_s)
+        while block := await pace.of(_block(read, self.throttle.block_bytes)):
+            await self.throttle.take(len(block))
+            await pace.of(write(block))
+            transfer.bytes_moved += len(block)
+            pace.moved(len(block))
 
 
 Read = Callable[[int], Awaitable[bytes]]

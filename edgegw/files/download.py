@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ import msgspec
 from edgegw.files.addresses import Location
 from edgegw.files.cache import FirmwareCache
 from edgegw.files.disk import Digests, NoRoom, fault, hash_file
+from edgegw.files.pace import Pace, TooSlow
 from edgegw.files.part import Part
 from edgegw.files.source import FetchFailed, FetchSettings, Opened, Retry, Source, StartOver, Validators
 from edgegw.files.throttle import Throttle
@@ -188,10 +190,10 @@ class Download:
         total = part.validators.total_bytes
         if total is None:
             total = opened.validators.total_bytes
-        speed = _SpeedGuard(self._settings)
+        pace = Pace(self._settings.rate_min_bytes_per_s, self._settings.rate_window_s)
         marked_at = asyncio.get_running_loop().time()
         async with aclosing(opened.blocks) as blocks:
-            async for block in blocks:
+            while block := await _next(blocks, pace):
                 await self._write(part, block)
                 self._progress.received_bytes = part.size_bytes
                 now = asyncio.get_running_loop().time()
@@ -199,7 +201,6 @@ class Download:
                 if part.unmarked_bytes >= self._settings.mark_bytes or waited:
                     await self._disk.run(part.mark)
                     marked_at = now
-                speed.received(len(block), now)
                 # Who does not read lets the origin wait: TCP hands the pace on.
                 await self._throttle.take(len(block))
         if total is not None and part.size_bytes < total:
@@ -235,19 +236,11 @@ class Download:
         return Downloaded(path=part.path, validators=part.validators, digests=digests)
 
 
-class _SpeedGuard:
-    """Ends a download that drips (1 byte/s), which no time-out between bytes ever would."""
-
-    def __init__(self, settings: FetchSettings) -> None:
-        self._settings = settings
-        self._since = asyncio.get_running_loop().time()
-        self._bytes = 0
-
-    def received(self, size_bytes: int, now: float) -> None:
-        self._bytes += size_bytes
-        elapsed_s = now - self._since
-        if elapsed_s < self._settings.rate_window_s:
-            return
-        if self._bytes < self._settings.rate_min_bytes_per_s * elapsed_s:
-            raise Retry(f"too slow: {self._bytes} bytes in {elapsed_s:.0f} s")
-        self._since, self._bytes = now, 0
+async def _next(blocks: AsyncGenerator[bytes, None], pace: Pace) -> bytes:
+    """The next block, empty at the end; what an origin sends that is no part of the file earns it no time."""
+    try:
+        block = await pace.of(anext(blocks, b""))
+    except TooSlow as error:
+        raise Retry(f"the origin is {error}") from None
+    pace.moved(len(block))
+    return block

@@ -19,7 +19,7 @@ from edgegw.core.files import FetchFirmware, FetchOutcome, FirmwareFetched, Firm
 from edgegw.errors import EdgegwError
 from edgegw.files.cache import FirmwareCache, NotCached
 from edgegw.files.fetch import FetchFailed
-from edgegw.files.links import Doors, download_links
+from edgegw.files.links import NO_DOOR, Doors, download_links
 from edgegw.files.manifest import CachedFile, HolderStatus
 from edgegw.files.patience import PatientFetcher
 from edgegw.runtime.tasks import Tasks
@@ -102,6 +102,8 @@ class FirmwareService:
     async def _outcome(self, charger: str, wish: FetchFirmware) -> FirmwareFetched:
         if wish.failures and not self._troubled(wish.order):
             return _no(wish, FetchOutcome.UNREACHABLE, "the charger could not load it from here")
+        if not self._doors().all:
+            return _no(wish, FetchOutcome.UNREACHABLE, NO_DOOR)
         why = await self._bad_certificate(wish)
         if why:
             return _no(wish, FetchOutcome.BAD_CERTIFICATE, f"the signing certificate is {why}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import ssl
 from collections.abc import AsyncGenerator
 from typing import Final
@@ -22,10 +23,12 @@ from yarl import URL
 
 from edgegw import __version__
 from edgegw.files.addresses import AddressRefused, Location, parse_location
+from edgegw.files.dead_peers import give_up_after
 from edgegw.files.disk import Disk
 from edgegw.files.parcel import ForwardSettings, Parcel, Unwanted
 from edgegw.files.source import Retry
 from edgegw.files.web_client import CheckedAddresses, authorization, words
+from edgegw.files.web_wire import CountedConnector, Rambling
 
 HOPS_MAX: Final = 3  # a slash that was missing, a bucket's region
 TRY_AGAIN: Final = frozenset({408, 409, 423, 425, 429})  # 4xx that waiting can change
@@ -44,8 +47,13 @@ class HttpSender:
         tls = await self._tls_context() if location.scheme == "https" else False
         checked = CheckedAddresses()
         checked.allow(location.host, addresses)
-        connector = aiohttp.TCPConnector(
-            resolver=checked, use_dns_cache=False, force_close=True, ssl=tls, limit=1
+        connector = CountedConnector(
+            resolver=checked,
+            use_dns_cache=False,
+            force_close=True,
+            ssl=tls,
+            limit=1,
+            socket_factory=self._make_socket,
         )
         async with aiohttp.ClientSession(
             connector=connector,
@@ -61,6 +69,11 @@ class HttpSender:
                     return
                 target = _same_server(target, onward)
         raise Unwanted("the other side redirects in circles")
+
+    def _make_socket(self, found: aiohttp.AddrInfoType) -> socket.socket:
+        made = socket.socket(*found[:3])
+        give_up_after(made, self._settings.stall_timeout_s)
+        return made
 
     async def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -90,6 +103,8 @@ class HttpSender:
         except aiohttp.ClientConnectorCertificateError as error:
             why = getattr(error.certificate_error, "verify_message", "") or "not trusted"
             raise Unwanted(f"the certificate of {target.host}: {why}") from None
+        except Rambling as error:
+            raise Unwanted(f"{target.host} was hung up on: {error}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Retry(f"{target.host}: {words(error)}") from None
 

@@ -18,7 +18,7 @@ from edgegw.files.addresses import Location, decoded
 from edgegw.files.disk import Disk
 from edgegw.files.parcel import ForwardSettings, Parcel, Unwanted
 from edgegw.files.source import Retry
-from edgegw.files.ssh_client import dialled, words
+from edgegw.files.ssh_client import dialled, hang_up, words
 
 _NO = (asyncssh.SFTPPermissionDenied, asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 
@@ -56,9 +56,14 @@ class SftpSender:
     async def _send(
         self, location: Location, addresses: list[str], parcel: Parcel, known_hosts: Path
     ) -> None:
-        connection = await dialled(location, addresses, known_hosts, self._settings.connect_timeout_s)
-        async with connection, connection.start_sftp_client() as sftp:
-            await self._put(sftp, location, parcel)
+        timeout_s = self._settings.connect_timeout_s
+        connection = await dialled(location, addresses, known_hosts, timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):  # the library waits for ever
+                sftp = await connection.start_sftp_client()
+            await self._put(sftp, location, parcel)  # it ends with the server's word that the file is closed
+        finally:
+            await hang_up(connection, timeout_s)
 
     async def _put(self, sftp: asyncssh.SFTPClient, location: Location, parcel: Parcel) -> None:
         stall_s = self._settings.stall_timeout_s

@@ -29,8 +29,9 @@ from weakref import WeakKeyDictionary
 import aioftp
 from aioftp import AbstractUserManager, Connection, StreamIO
 
+from edgegw.files.dead_peers import give_up_after, socket_of
 from edgegw.files.doors import Direction, Doorkeeper, DoorSettings, Shelf
-from edgegw.files.ftp_transfers import REFUSED, FtpTransfers, Place, Talk, is_place, walked
+from edgegw.files.ftp_transfers import BUSY, REFUSED, FtpTransfers, Place, Talk, is_place, walked
 from edgegw.files.uploads import UploadStore
 from edgegw.runtime.tasks import Tasks
 
@@ -40,6 +41,7 @@ _Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None
 
 LINE_BYTES_MAX: Final = 2048
 ANSWERS_MAX: Final = 100  # that one session has not read yet
+WORKS_MAX: Final = 4  # of one session at once: SIZE, MDTM and RETR may be sent ahead
 STREAM_LIMIT_BYTES: Final = 64 * 1024
 FEATURES: Final = ("EPSV", "MDTM", "PASV", "REST STREAM", "SIZE", "TVFS", "UTF8")
 
@@ -117,11 +119,12 @@ class _Door(aioftp.Server):
             ipv4_pasv_forced_response_address=public_ipv4 or None,
             welcome_message="ready",
         )
+        self._stall_s = settings.stall_timeout_s
         self._transfers = transfers
         self._tasks = tasks
-        self._opening: WeakKeyDictionary[StreamIO, asyncio.Lock] = WeakKeyDictionary()
+        self._turns: WeakKeyDictionary[StreamIO, asyncio.Lock] = WeakKeyDictionary()
         self._answers: dict[StreamIO, asyncio.Queue[Any]] = {}
-        self.commands_mapping = {
+        commands = {
             **{"user": self.user, "pass": self.pass_, "quit": self.quit, "syst": self.syst},
             **{"pasv": self._in(self.pasv), "epsv": self._in(self.epsv), "rest": self._in(self.rest)},
             **{"pwd": self._in(self.pwd), "xpwd": self._in(self.pwd), "type": self._in(self.type)},
@@ -135,8 +138,20 @@ class _Door(aioftp.Server):
             "size": self._in(self._works("down", transfers.tell_size)),
             "mdtm": self._in(self._works("down", transfers.tell_time)),
         }
+        self.commands_mapping = {name: self._in_turn(command) for name, command in commands.items()}
 
     # --- commands ---------------------------------------------------------------------------------
+
+    def _in_turn(self, command: Command) -> Command:
+        """Commands are tasks: answers would overtake each other, and several PASV would each take a port."""
+
+        async def in_turn(connection: Connection, rest: str) -> bool:
+            async with self._turns.setdefault(connection.command_connection, asyncio.Lock()):
+                if command != self.quit:
+                    return await command(connection, rest)
+            return await self.quit(connection, rest)  # it waits for a transfer, which ABOR may end
+
+        return in_turn
 
     def _in(self, command: Command) -> Command:
         """`command`, for those who have logged in."""
@@ -153,7 +168,12 @@ class _Door(aioftp.Server):
         """A command that takes a while: it runs beside the session, which goes on listening for ABOR."""
 
         async def begin(connection: Connection, rest: str) -> bool:
-            talk = Talk(connection, walked(_place(connection), rest))
+            # Taken now: what is said while it waits for its seat resets it.
+            start, connection.restart_offset = connection.restart_offset, 0
+            if len(connection.extra_workers) >= WORKS_MAX:
+                connection.response(*BUSY)
+                return True
+            talk = Talk(connection, walked(_place(connection), rest), start)
             job = self._transfers.guarded(talk, direction, work)
             connection.extra_workers.add(self._tasks.spawn(job, f"ftp {direction}"))
             return True
@@ -161,7 +181,10 @@ class _Door(aioftp.Server):
         return begin
 
     async def quit(self, connection: Connection, rest: Any) -> bool:
-        """RFC 959: a transfer under way is finished first."""
+        """RFC 959: a transfer under way is finished first. One good-bye does: each would wait as a task."""
+        if connection.future.leaving.done():
+            return True
+        connection.leaving = True
         if connection.extra_workers:
             await asyncio.wait(connection.extra_workers)
         connection.response("221", "bye")
@@ -223,6 +246,7 @@ class _Door(aioftp.Server):
 
     async def dispatcher(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One session. Only `close` cancels it: Python 3.11 would log that end as a bug."""
+        give_up_after(socket_of(writer.transport), self._stall_s)
         with contextlib.suppress(asyncio.CancelledError):
             await super().dispatcher(reader, writer)
 
@@ -283,22 +307,18 @@ class _Door(aioftp.Server):
         async def same_peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             host = (writer.get_extra_info("peername") or ("",))[0]
             if host == connection.client_host:
+                give_up_after(socket_of(writer.transport), self._stall_s)
                 await handler_callback(reader, writer)
                 return
             log.warning("a data connection from %s, the session is from %s", host, connection.client_host)
             writer.transport.abort()
 
-        # Commands are tasks: several PASV at once would each take a port, and only the last gives it back.
-        async with self._opening.setdefault(connection.command_connection, asyncio.Lock()):
-            if connection.future.passive_server.done():
-                existing: asyncio.Server = connection.passive_server
-                return existing
-            opening = self._tasks.spawn(self._port(connection, same_peer), "ftp passive port")
-            try:
-                opened: asyncio.Server | None = await asyncio.shield(opening)
-            except asyncio.CancelledError:  # the session ended meanwhile, and knows of no port to give back
-                opening.add_done_callback(lambda ended: self._unwanted(ended, connection))
-                raise
+        opening = self._tasks.spawn(self._port(connection, same_peer), "ftp passive port")
+        try:
+            opened: asyncio.Server | None = await asyncio.shield(opening)
+        except asyncio.CancelledError:  # the session ended meanwhile, and knows of no port to give back
+            opening.add_done_callback(lambda ended: self._unwanted(ended, connection))
+            raise
         if opened is None:
             raise aioftp.errors.NoAvailablePort
         return opened

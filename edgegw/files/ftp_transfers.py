@@ -75,6 +75,7 @@ class Talk(msgspec.Struct, frozen=True):
 
     connection: Connection
     path: Place
+    start: int = 0  # of REST
 
     def say(self, code: str, text: str) -> None:
         self.connection.response(code, text)
@@ -126,19 +127,19 @@ class FtpTransfers:
 
     async def send(self, talk: Talk) -> None:
         """RETR, from the offset of REST on."""
-        start = talk.connection.restart_offset
-        talk.connection.restart_offset = 0
         grant = self._grant(talk.path)
         if grant is None:
             return talk.say(*REFUSED)
         with self._keeper.share(grant.token):
             async with opened(self._keeper, self._shelf, grant.sha256) as file:
-                if start > file.size_bytes:
+                if talk.start > file.size_bytes:
                     return talk.say("554", "the file ends before that")
                 transfer = self._transfer(talk, grant, grant.name, "down")
-                transfer.total_bytes = file.size_bytes - start
+                transfer.total_bytes = file.size_bytes - talk.start
                 async with self._data(talk, transfer) as stream:
-                    await self._keeper.move(transfer, file.reader(start, file.size_bytes), _writes(stream))
+                    await self._keeper.move(
+                        transfer, file.reader(talk.start, file.size_bytes), _writes(stream)
+                    )
                     if transfer.bytes_moved == transfer.total_bytes:
                         await self._close(stream)
                         transfer.state = "done"
@@ -168,12 +169,10 @@ class FtpTransfers:
 
     async def store(self, talk: Talk) -> None:
         """STOR, whole files only."""
-        start = talk.connection.restart_offset
-        talk.connection.restart_offset = 0
         slot = self._slot(talk.path)
         if slot is None:
             return talk.say(*REFUSED)
-        if start:
+        if talk.start:
             return talk.say("554", "an upload begins at its beginning")
         name = talk.path[-1] if len(talk.path) > 2 else ""
         with self._keeper.share(slot.token):

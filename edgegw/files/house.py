@@ -20,6 +20,7 @@ from edgegw.core.files import (
     UploadForwarded,
     UploadOpened,
 )
+from edgegw.errors import EdgegwError
 from edgegw.files.addresses import AddressGuard
 from edgegw.files.cache import FirmwareCache
 from edgegw.files.doors import Doorkeeper, Transfer
@@ -53,6 +54,10 @@ Chooser = Callable[[str, Sequence[str]], str | None]
 
 class NoLink(NotForThisCharger):
     """The charger knows none of the protocols that are served here."""
+
+
+class DoorsShut(EdgegwError):
+    """The door that this charger would need is not open; the text says why, and what to do."""
 
 
 class FileHouse:
@@ -137,7 +142,7 @@ class FileHouse:
     # --- start and stop ---------------------------------------------------------------------------
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:
-        """Open the doors. Raises OSError when an address is taken."""
+        """Open the doors; one that is taken is tried again, see `shut`."""
         await self._front.open(self._settings.places, tls)
         self._forwarder.start()
         self._tasks.spawn(self._tidy(), "uploads past their time")
@@ -145,6 +150,11 @@ class FileHouse:
     @property
     def doors(self) -> Doors:
         return self._front.doors
+
+    @property
+    def shut(self) -> Mapping[str, str]:
+        """Doors that could not be opened yet, by their key in the site file: why, and what to do."""
+        return self._front.shut
 
     async def _tidy(self) -> None:
         while True:
@@ -212,6 +222,8 @@ class FileHouse:
 
     def _chosen(self, identity: str, links: Sequence[str]) -> str:
         link = self._choose(identity, links)
+        if link is None and self.shut:
+            raise DoorsShut("; ".join(self.shut.values()))
         if link is None:
             served = ", ".join(self.doors.protocols)
             raise NoLink(f"{identity} knows none of the protocols that are served here ({served})")

@@ -19,6 +19,7 @@ from edgegw import __version__
 from edgegw.files.source import FetchFailed, StartOver, Validators
 
 COMPRESSED_NAMES: Final = (".gz", ".tgz", ".xz", ".bz2", ".zst", ".zip")
+TAG_CHARS_MAX: Final = 256  # object stores need 70; two thousand of them are in the manifest
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", re.ASCII)
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -31,6 +32,12 @@ def retry_after_s(header: str, now: float) -> float | None:
         return max(0.0, parsedate_to_datetime(header).timestamp() - now)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def version_tag(header: str) -> str:
+    """An ETag or a date as sent, "" when it is none that can be kept and said again."""
+    usable = len(header) <= TAG_CHARS_MAX and header.isascii() and header.isprintable()
+    return header if usable else ""
 
 
 def request_headers(offset: int, known: Validators | None, revalidate: bool) -> dict[str, str]:

@@ -8,17 +8,15 @@ Rules of this file:
   wrong with it (fault 80). The path is compared as it was sent; nothing of it ever becomes a path on disk.
 - HTTP/1.0 clients are served: every body has a length, nothing is sent in chunks.
 - A full house answers 503 and Retry-After before it looks at the token.
-- aiohttp with low limits: a head must be complete within the idle time, sockets are counted, a body is never
-  decompressed, and what a peer sends wrong is answered without repeating it.
+- A body is never decompressed; what a socket may cost stands in `http_connection`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final, Literal
 from urllib.parse import unquote
@@ -39,15 +37,13 @@ from edgegw.files.doors import (
     grant_for,
     opened,
 )
+from edgegw.files.http_connection import DoorServer
 from edgegw.files.http_upload import OUR_NAME, UploadDoor, answer_of
 from edgegw.files.ranges import Span, may_join, span_of
 from edgegw.files.uploads import UploadStore
 
 log = logging.getLogger(__name__)
 
-LINE_BYTES_MAX: Final = 4096  # the longest of our own addresses has 512 characters
-HEADERS_MAX: Final = 64
-LINGER_S: Final = 3.0  # a refused upload is read on for so long, so that the charger sees the answer
 SHUTDOWN_S: Final = 1.0
 
 Kind = Literal["fw", "up"]
@@ -110,15 +106,26 @@ class FileServer:
         """Running and recent ones, oldest first; the FTP door's too when it shares the keeper."""
         return self.keeper.transfers
 
+    @property
+    def sockets(self) -> int:
+        """Connections that are open, idle ones included."""
+        server = self._runner.server if self._runner is not None else None
+        return len(server.connections) if server is not None else 0
+
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
         """Open the door; returns where it is. Raises OSError when the address cannot be had."""
         if self._runner is None:
             self._runner = web.ServerRunner(
-                _Server(self._answer, self._settings), handle_signals=False, shutdown_timeout=SHUTDOWN_S
+                DoorServer(self._answer, self._settings), handle_signals=False, shutdown_timeout=SHUTDOWN_S
             )
             await self._runner.setup()
         known = set(map(str, self._runner.addresses))
-        await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
+        site = web.TCPSite(self._runner, host, port, ssl_context=tls)
+        try:
+            await site.start()
+        except OSError:
+            await site.stop()  # the runner would keep every one that was tried
+            raise
         address = next(a for a in self._runner.addresses if str(a) not in known)
         return str(address[0]), int(address[1])
 
@@ -233,57 +240,3 @@ def _asked_span(request: web.BaseRequest, headers: dict[str, str], size_bytes: i
     if request.method != "GET" or len(wanted) != 1 or not joins:
         return span_of("", size_bytes)
     return span_of(wanted[0], size_bytes)
-
-
-# --- aiohttp under our limits ---------------------------------------------------------------------
-
-
-class _Connection(web.RequestHandler):
-    """One socket. Its errors are answered in two words and logged in one line."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        server = self._manager
-        if isinstance(server, _Server) and len(server.connections) > server.connections_max:
-            self.force_close()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if status >= 500 and exc is not None:
-            log.error("a request from %s failed", request.remote, exc_info=exc)
-        else:
-            log.debug("bad request from %s", request.remote)
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already")
-        response = answer_of(status, "bad request" if status < 500 else "error")
-        response.force_close()
-        return response
-
-
-class _Server(web.Server):
-    def __init__(
-        self,
-        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-        settings: DoorSettings,
-    ) -> None:
-        super().__init__(handler)
-        self.connections_max = settings.connections_max
-        self._idle_timeout_s = settings.idle_timeout_s
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(
-            self,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=self._idle_timeout_s,
-            access_log=None,  # type: ignore[arg-type]  # as documented
-            max_line_size=LINE_BYTES_MAX,
-            max_field_size=LINE_BYTES_MAX,
-            max_headers=HEADERS_MAX,
-            lingering_time=LINGER_S,
-            auto_decompress=False,
-        )

@@ -70,7 +70,7 @@ class UploadDoor:
                 log.warning("upload of %s was refused: %s", slot.charger, error)
                 return _closing(_STATUS[error.kind], error.text)
             except (TimeoutError, ConnectionError, RequestPayloadError) as error:
-                log.info("upload of %s was cut: %s", slot.charger, type(error).__name__)
+                log.info("upload of %s was cut: %s", slot.charger, str(error) or type(error).__name__)
                 return _closing(400, "the upload is not complete")
             transfer.state = "done"
         log.info("received %d bytes of %s from %s", kept.size_bytes, kept.kind, kept.charger)

@@ -12,6 +12,9 @@ from edgegw.files.addresses import decoded
 UPLOAD_NAME_CHARS_MAX: Final = 100  # leaves room for a token and a host in OCPP's 512
 
 
+NO_DOOR: Final = "no door for files is open on this box, see its alarms"
+
+
 class Doors(msgspec.Struct, frozen=True, kw_only=True):
     """What a charger must dial; "" for a door that is closed."""
 

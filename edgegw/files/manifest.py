@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from edgegw.files.disk import CacheFault, Disk, fault, write_durably
+from edgegw.files.disk import CacheFault, Disk, fault, read_plain, write_durably
 from edgegw.files.source import Validators
 from edgegw.runtime.tasks import Tasks
 
@@ -119,12 +119,9 @@ class Contents(msgspec.Struct, kw_only=True):
 def read_contents(path: Path) -> Contents | None:
     """None: there is none. Blocks. Raises ValueError when it cannot be believed, OSError."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MANIFEST_BYTES_MAX + 1)
+        data = read_plain(path, MANIFEST_BYTES_MAX)
     except FileNotFoundError:
         return None
-    if len(data) > MANIFEST_BYTES_MAX:
-        raise ValueError("it is too large")
     contents = msgspec.json.decode(data, type=Contents)  # its errors are ValueErrors
     if contents.format != FORMAT:
         raise ValueError(f"it has format {contents.format}, this edgegw knows {FORMAT}")

@@ -12,7 +12,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -22,6 +22,8 @@ from edgegw.files.disk import Disk
 from edgegw.files.links import upload_name
 from edgegw.files.throttle import Throttle, loop_time
 from edgegw.files.upload_index import UploadSlot, shown_name
+
+LAST_STALLS: Final = 5  # 300 kB in all at 1 kB/s
 
 
 class Unwanted(EdgegwError):
@@ -69,7 +71,10 @@ class Parcel:
         return own or f"{self.slot.kind}-{safe_name(self.slot.charger)}.bin"
 
     async def blocks(self, patience: asyncio.Timeout, stall_s: float) -> AsyncGenerator[bytes, None]:
-        """The file. Each time the taker comes back for more, his patience begins anew."""
+        """The file. Each time the taker comes back for more, his patience begins anew.
+
+        When all is handed over, hundreds of kilobytes are still in buffers here: minutes on a slow line.
+        """
         position = 0
         while position < self.size_bytes:
             wanted = min(self._throttle.block_bytes, self.size_bytes - position)
@@ -81,7 +86,7 @@ class Parcel:
             _reset(patience, loop_time() + stall_s)
             position += len(block)
             yield block
-        _reset(patience, loop_time() + stall_s)
+        _reset(patience, loop_time() + LAST_STALLS * stall_s)
 
 
 def _reset(patience: asyncio.Timeout, when: float | None) -> None:

@@ -10,14 +10,16 @@ Rules of this file:
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from edgegw.files.disk import boot_id, sync_directory, write_all, write_durably
+from edgegw.files.disk import boot_id, open_plain, read_plain, sync_directory, write_all, write_durably
 from edgegw.files.source import Validators
 
+ABOUT_BYTES_MAX: Final = 64 * 1024  # an ETag and a date
 OVERLAP_BYTES: Final = 4096  # fetched twice and compared: a resumed file must be the same file
 
 
@@ -26,8 +28,10 @@ def about_part(path: Path) -> Path:
 
 
 def drop_part(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    about_part(path).unlink(missing_ok=True)
+    """As far as the disk lets us: why a download ended is what counts, and the next one looks again."""
+    for left in (path, about_part(path)):
+        with suppress(OSError):
+            left.unlink()
 
 
 class PartState(msgspec.Struct, kw_only=True):
@@ -45,7 +49,7 @@ class Part:
         self.path = path
         self._about = about_part(path)
         self._state = self._read_state(key)
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        self._handle = open_plain(path, os.O_RDWR | os.O_CREAT)
         self.size_bytes = self._trusted_bytes()
         os.ftruncate(self._handle, self.size_bytes)
         self._synced_bytes = self.size_bytes
@@ -121,7 +125,7 @@ class Part:
 
     def _read_state(self, key: str) -> PartState:
         try:
-            state = msgspec.json.decode(self._about.read_bytes(), type=PartState)
+            state = msgspec.json.decode(read_plain(self._about, ABOUT_BYTES_MAX), type=PartState)
         except (OSError, ValueError):
             return PartState(key=key)
         return state if state.key == key and state.safe_bytes >= 0 else PartState(key=key)

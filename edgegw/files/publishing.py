@@ -9,7 +9,7 @@ from edgegw.files.cache import FirmwareCache
 from edgegw.files.disk import CacheFault
 from edgegw.files.doors import Transfer
 from edgegw.files.fetch import Fetcher, FetchFailed
-from edgegw.files.links import Doors, download_links
+from edgegw.files.links import NO_DOOR, Doors, download_links
 from edgegw.files.manifest import CachedFile
 from edgegw.runtime.publisher import FaultKind, PublishFault
 
@@ -35,6 +35,8 @@ class SitePublisher:
 
     async def publish(self, url: str, md5: str, on_stage: Callable[[Stage], None]) -> tuple[str, ...]:
         """The addresses of the file, one per protocol that is served. Raises PublishFault."""
+        if not self._doors().all:
+            raise PublishFault("publish", NO_DOOR)
         on_stage(Stage.DOWNLOADING)
         try:
             file = await self._fetcher.fetch(url, md5=md5)

@@ -105,6 +105,11 @@ class Keeper(Protocol):
     async def keep(self, order: str, file: dict[str, Any]) -> UploadSlot: ...
 
 
+def _word(text: str) -> str:
+    """A charger's word as it came, "" when it is no text (a header may hold any bytes)."""
+    return text if text.isprintable() else ""
+
+
 class Reception:
     """One upload that is arriving. Ends with `finish` or `abort`; both may be called twice."""
 
@@ -148,11 +153,11 @@ class Reception:
                 "size_bytes": size_bytes,
                 "method": method,
                 "sent_name": shown_name(sent_name),
-                "content_type": content_type[:SHORT_TEXT_MAX],
-                "content_encoding": content_encoding[:SHORT_TEXT_MAX],
+                "content_type": _word(content_type)[:SHORT_TEXT_MAX],
+                "content_encoding": _word(content_encoding)[:SHORT_TEXT_MAX],
                 "field": field[:SHORT_TEXT_MAX],
                 # Cut in the middle it would say something else.
-                "disposition": disposition if len(disposition) <= DISPOSITION_MAX else "",
+                "disposition": _word(disposition) if len(disposition) <= DISPOSITION_MAX else "",
             },
         )
 

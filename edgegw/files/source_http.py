@@ -4,7 +4,7 @@ Rules of this file:
 - Redirects are followed by hand: every hop is read, looked up and checked like the first. Never from
   https to http, never to another protocol, and credentials go to no other server.
 - The connection goes to the address that was checked; the connector never looks a name up itself.
-- The body is taken as it is; `http_answers` says what an answer means.
+- The body is taken as it is; `http_answers` says what an answer means, `web_wire` how much there may be.
 - Under uvloop, aiohttp 3.14 loses what it holds when it has stopped reading and the origin ends the TLS
   connection. So connections are kept alive, and the end of a file that was lost is taken without a stop.
 """
@@ -24,8 +24,9 @@ import msgspec
 from yarl import URL
 
 from edgegw.files.addresses import Location, parse_location
+from edgegw.files.dead_peers import give_up_after
 from edgegw.files.disk import Disk
-from edgegw.files.http_answers import check_body, extent, request_headers, retry_after_s
+from edgegw.files.http_answers import check_body, extent, request_headers, retry_after_s, version_tag
 from edgegw.files.lookup import CheckedLookup
 from edgegw.files.source import (
     FetchFailed,
@@ -37,11 +38,14 @@ from edgegw.files.source import (
     no_blocks,
 )
 from edgegw.files.web_client import CheckedAddresses, authorization, words
+from edgegw.files.web_wire import CountedConnector, Rambling
+from edgegw.redaction import plain
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 TRY_AGAIN: Final = frozenset({408, 425, 429})  # the only 4xx that waiting can change
 BUFFER_BYTES: Final = 64 * 1024  # at twice this reading stops; a connection that breaks takes it along
 TAIL_BYTES: Final = 1024 * 1024  # more than can be lost with it: twice the above and one read of uvloop
+REASON_CHARS_MAX: Final = 100
 _WEB = frozenset({"http", "https"})
 
 
@@ -79,7 +83,7 @@ class HttpSource:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=settings.connect_timeout_s, sock_read=settings.stall_timeout_s
         )
-        connector = aiohttp.TCPConnector(
+        connector = CountedConnector(
             resolver=addresses,
             use_dns_cache=False,
             ssl=tls,
@@ -98,6 +102,7 @@ class HttpSource:
     def _make_socket(self, found: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, *_ = found
         made = socket.socket(family, kind, protocol)
+        give_up_after(made, self._settings.stall_timeout_s)
         if self._settings.window_bytes:  # before it connects: the window is agreed on then
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._settings.window_bytes)
         return made
@@ -145,6 +150,8 @@ class HttpSource:
         except aiohttp.ClientConnectorCertificateError as error:
             why = getattr(error.certificate_error, "verify_message", "") or "not trusted"
             raise FetchFailed("refused", f"the certificate of {location.host}: {why}") from None
+        except Rambling as error:
+            raise FetchFailed("refused", f"{location.host} was hung up on: {error}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Retry(f"{location.host}: {words(error)}") from None
 
@@ -167,8 +174,8 @@ class HttpSource:
         check_body(response, name)
         start, total = extent(response, offset)
         validators = Validators(
-            etag=response.headers.get("ETag", ""),
-            last_modified=response.headers.get("Last-Modified", ""),
+            etag=version_tag(response.headers.get("ETag", "")),
+            last_modified=version_tag(response.headers.get("Last-Modified", "")),
             total_bytes=total,
         )
         if revalidate and known is not None and validators.tells and validators.same_as(known):
@@ -178,7 +185,8 @@ class HttpSource:
         )
 
     def _refused(self, response: aiohttp.ClientResponse) -> None:
-        text = f"the origin answers {response.status} {response.reason or ''}".rstrip()
+        reason = plain(response.reason or "")[:REASON_CHARS_MAX]
+        text = f"the origin answers {response.status} {reason}".rstrip()
         if response.status >= 500 or response.status in TRY_AGAIN:
             raise Retry(text, retry_after_s(response.headers.get("Retry-After", ""), self._wall()))
         raise FetchFailed("refused", text)
@@ -201,5 +209,7 @@ async def _blocks(response: aiohttp.ClientResponse, size_bytes: int) -> AsyncGen
     try:
         async for block in response.content.iter_chunked(size_bytes):
             yield block
+    except Rambling as error:
+        raise FetchFailed("refused", f"the origin was hung up on: {error}") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise Retry(f"the connection broke: {words(error)}") from None

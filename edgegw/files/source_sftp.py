@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -27,7 +27,8 @@ from edgegw.files.source import (
     Validators,
     no_blocks,
 )
-from edgegw.files.ssh_client import dialled, words
+from edgegw.files.ssh_client import dialled, hang_up, words
+from edgegw.files.throttle import BLOCK_BYTES_MIN
 
 
 class _SftpFile(Protocol):
@@ -67,8 +68,9 @@ class SftpSource:
         addresses = await self._lookup.addresses(location.host, timeout_s)
         try:
             connection = await dialled(location, addresses, known_hosts, timeout_s)
-            stack.push_async_callback(self._hang_up, connection)
-            return await connection.start_sftp_client()
+            stack.push_async_callback(hang_up, connection, timeout_s)
+            async with asyncio.timeout(timeout_s):  # the library waits for ever
+                return await connection.start_sftp_client()
         except asyncssh.HostKeyNotVerifiable:
             raise FetchFailed(
                 "forbidden", f"the key of {location.host} is not in {known_hosts.name}: add it there"
@@ -77,13 +79,6 @@ class SftpSource:
             raise FetchFailed("refused", "the origin refuses the log-in") from None
         except (asyncssh.Error, OSError, ValueError) as error:
             raise Retry(f"{location.host}: {words(error)}") from None
-
-    async def _hang_up(self, connection: asyncssh.SSHClientConnection) -> None:
-        """Without good-byes: a server that fell silent would never answer them."""
-        connection.abort()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.connect_timeout_s):
-                await connection.wait_closed()
 
     async def _look(self, sftp: asyncssh.SFTPClient, path: str) -> tuple[_SftpFile, Validators]:
         try:
@@ -98,10 +93,14 @@ class SftpSource:
         return cast(_SftpFile, file), Validators(last_modified=changed, total_bytes=about.size)
 
     async def _blocks(self, file: _SftpFile, offset: int) -> AsyncGenerator[bytes, None]:
+        settings = self._settings
+        # A read is answered whole: at the lowest rate it must be through before the origin counts as silent.
+        in_time = int(settings.rate_min_bytes_per_s * settings.stall_timeout_s * 0.8)
+        size_bytes = min(settings.block_bytes, max(BLOCK_BYTES_MIN, in_time))
         try:
             while True:
                 async with asyncio.timeout(self._settings.stall_timeout_s):
-                    block = await file.read(self._settings.block_bytes, offset)
+                    block = await file.read(size_bytes, offset)
                 if not block:
                     return
                 offset += len(block)

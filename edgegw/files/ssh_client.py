@@ -10,12 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import asyncssh
 
 from edgegw.files.addresses import Location
+from edgegw.files.dead_peers import give_up_after
 from edgegw.files.source import socket_words
+
+STALL_S = 60.0
 
 # It writes host, user and path of every connection at INFO.
 logging.getLogger("asyncssh").setLevel(logging.WARNING)
@@ -50,6 +54,14 @@ async def dialled(
         raise
 
 
+async def hang_up(connection: asyncssh.SSHClientConnection, timeout_s: float) -> None:
+    """Without good-byes: a server that fell silent would never answer them."""
+    connection.abort()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await connection.wait_closed()
+
+
 async def _connected(addresses: list[str], port: int, timeout_s: float) -> socket.socket:
     for address in addresses[:-1]:
         try:
@@ -63,6 +75,7 @@ async def _connected_to(address: str, port: int, timeout_s: float) -> socket.soc
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     connecting = socket.socket(family, socket.SOCK_STREAM)
     connecting.setblocking(False)
+    give_up_after(connecting, STALL_S)
     try:
         async with asyncio.timeout(timeout_s):
             await asyncio.get_running_loop().sock_connect(connecting, (address, port))

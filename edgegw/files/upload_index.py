@@ -17,10 +17,11 @@ from typing import Literal
 
 import msgspec
 
-from edgegw.files.disk import Disk, write_durably
+from edgegw.files.disk import Disk, read_plain, write_durably
 
 log = logging.getLogger(__name__)
 
+INDEX_BYTES_MAX = 64 * 1024 * 1024  # far above 2,000 slots with the longest addresses
 TOKEN_BYTES = 24  # of a slot's address: 192 random bits
 NAME_CHARACTERS_MAX = 200  # what the sent name is cut to; file systems allow 255 bytes
 # Names that are devices on the technician's Windows computer, with any ending.
@@ -91,6 +92,20 @@ class UploadSlot(msgspec.Struct, frozen=True, kw_only=True):
         return f"UploadSlot(order={self.order!r}, charger={self.charger!r}, state={self.state!r})"
 
 
+def storable(slot: UploadSlot) -> UploadSlot:
+    """The same slot; a text that no file can hold has "?" in it. One such would keep all from being saved."""
+    try:
+        msgspec.json.encode(slot)
+    except UnicodeEncodeError:
+        kept = {
+            name: value.encode("utf-8", "replace").decode()
+            for name, value in msgspec.structs.asdict(slot).items()
+            if isinstance(value, str)
+        }
+        return msgspec.structs.replace(slot, **kept)
+    return slot
+
+
 def new_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
@@ -139,10 +154,10 @@ class IndexFile:
 
 def _read(path: Path) -> list[UploadSlot] | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[UploadSlot])
+        return msgspec.json.decode(read_plain(path, INDEX_BYTES_MAX), type=list[UploadSlot])
     except FileNotFoundError:
         return []
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of the decoder too
         aside = path.with_suffix(".damaged")
         path.replace(aside)
         log.error("the list of uploads is damaged (%s); it is kept as %s", error, aside.name)

@@ -16,7 +16,7 @@ from edgegw.core.files import OpenUpload, UploadForwarded, UploadNews, UploadOpe
 from edgegw.errors import EdgegwError
 from edgegw.files.addresses import AddressGuard, AddressRefused, parse_location
 from edgegw.files.forwarding import Forwarder
-from edgegw.files.links import Doors, upload_links
+from edgegw.files.links import NO_DOOR, Doors, upload_links
 from edgegw.files.upload_index import UploadSlot
 from edgegw.files.uploads import UploadStore
 from edgegw.runtime.tasks import Tasks
@@ -69,6 +69,8 @@ class UploadService:
             self._check_allowed(location.host)
         except AddressRefused as refused:
             return _no(wish, self._judged(refused), refused.text)
+        if not self._doors().all:
+            return _no(wish, UploadOutcome.UNABLE, NO_DOOR)
         try:
             links = await self.place(charger, wish.order, wish.kind, wish.url, location.shown)
         except (EdgegwError, OSError) as fault:

@@ -24,7 +24,7 @@ from edgegw.files.arrivals import Arrivals
 from edgegw.files.disk import Disk
 from edgegw.files.receiving import PartFile, Reception, UploadRefused
 from edgegw.files.stamps import StampClock, always, slot_moved, stamped
-from edgegw.files.upload_index import IndexFile, UploadSlot, new_token
+from edgegw.files.upload_index import IndexFile, UploadSlot, new_token, storable
 from edgegw.files.upload_quota import FREE_BYTES_MIN, Quotas, UploadLimits
 from edgegw.files.upload_start import found_slots
 
@@ -244,7 +244,7 @@ class UploadStore:
             await self._unlink(file["path_name"])
             raise UploadRefused("closed", "no upload is wanted here any more")
         new = stamped(old, self._clock.trusted, received_at=now)
-        new = msgspec.structs.replace(new, state="received", **file)
+        new = storable(msgspec.structs.replace(new, state="received", **file))
         self._set(new)
         try:
             await self._index.save()
@@ -258,7 +258,8 @@ class UploadStore:
 
     # --- book-keeping -----------------------------------------------------------------------------
 
-    def _set(self, slot: UploadSlot) -> None:
+    def _set(self, new: UploadSlot) -> None:
+        slot = storable(new)
         old = self._slots.get(slot.order)
         self.count(slot.charger, slot.size_bytes - (old.size_bytes if old is not None else 0))
         self._slots[slot.order] = slot

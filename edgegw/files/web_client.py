@@ -51,4 +51,6 @@ def words(error: Exception) -> str:
         return socket_words(error.os_error)
     if isinstance(error, OSError):
         return socket_words(error)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "an answer that cannot be read, or with more headers than are read"
     return type(error).__name__.removeprefix("Client")

@@ -270,8 +270,10 @@ class ServerHandshake(asyncio.Protocol):
             self._collector.feed(data)
         except HeadRefused as refusal:
             self._deaf = True
+            self._collector.drop()
             if not self.head_read.done():
-                self.head_read.set_exception(refusal)
+                # Its traceback would keep the bytes until a collection, which this process makes seldom.
+                self.head_read.set_exception(refusal.with_traceback(None))
             return
         if self._collector.complete and not self.head_read.done():
             self.head_read.set_result(None)
@@ -293,6 +295,7 @@ class ServerHandshake(asyncio.Protocol):
             self.head_read.cancel()
         elif not self.head_read.cancelled():
             self.head_read.exception()  # nobody may have waited for it
+        self._collector.drop()
 
     def refuse(self, reason: str, status: int | None) -> None:
         """Answer `status` without asking anyone; None: just close."""

@@ -50,6 +50,10 @@ class HeadCollector:
             self.rest = self._buffer[end + 4 :]
             self._buffer = bytearray()
 
+    def drop(self) -> None:
+        """Nothing of it is wanted any more."""
+        self._buffer, self.rest, self.head = bytearray(), bytearray(), b""
+
     def _check(self, size: int) -> None:
         buffer = self._buffer
         if buffer.startswith(TLS_HANDSHAKE):

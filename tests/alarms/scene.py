@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgegw.alarms.conditions import broker, files_unusable, loop_lag, telemetry
+from edgegw.alarms.conditions import broker, doors_shut, files_unusable, loop_lag, telemetry
 from edgegw.alarms.firmware import rollouts
 from edgegw.alarms.power import lapsed
 from edgegw.alarms.watch import AlarmWatch
@@ -69,6 +69,7 @@ class Scene(House):
         self.store = Store()
         self.broker = Broker()
         self.telemetry_trouble = self.files_trouble = ""
+        self.shut: dict[str, str] = {}
         self.lag_ms = 3.0
         self.rollouts: list[Rollout] = []
         self.more: list[Condition] = []
@@ -97,6 +98,7 @@ class Scene(House):
             lambda now: telemetry(self.telemetry_trouble),
             lambda now: loop_lag(self.lag_ms),
             lambda now: files_unusable(self.files_trouble),
+            lambda now: doors_shut(self.shut),
             lambda now: lapsed(self.gateway.load, {"bms"}),
             lambda now: rollouts(self.rollouts),
             lambda now: self.more,

@@ -476,6 +476,15 @@ async def cache_unusable(scene: Scene) -> AsyncIterator[None]:
 
 
 @story
+async def door_shut(scene: Scene) -> AsyncIterator[None]:
+    scene.shut["[files] listen"] = "[files] listen = 10.0.0.5:9080: Address already in use; ..."
+    scene.shut["[control] listen"] = "[control] listen = 127.0.0.1:9000: Address already in use; ..."
+    yield
+    assert sorted(alarm.target for alarm in scene.watch.alarms) == ["[control] listen", "[files] listen"]
+    scene.shut.clear()
+
+
+@story
 async def loop_lag(scene: Scene) -> AsyncIterator[None]:
     scene.lag_ms = 800.0
     yield

@@ -16,6 +16,7 @@ from edgegw.core.alarm_book import RECOVERED_HOLD_S, AlarmBook
 from edgegw.core.alarms import AlarmChange, Condition
 from edgegw.errors import StoreFault
 from tests.alarms.scene import CATALOGUE, Scene
+from tests.control.house import DEADLINE_S
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ async def test_a_look_that_fails_stops_nobody_and_the_next_one_goes_on(scene: Sc
     scene.more = [Condition(code="messages_parked", text="3 messages")]
     scene.watch.start()
     assert scene.watch.bugs == 1
-    await asyncio.wait_for(raised.wait(), 10)
+    await asyncio.wait_for(raised.wait(), DEADLINE_S)
 
 
 async def test_a_quiet_site_writes_nothing(scene: Scene, monkeypatch):
@@ -196,7 +197,7 @@ async def test_it_looks_once_a_second_by_itself(scene: Scene, monkeypatch):
 
     scene.watch.sources.append(counts)
     scene.watch.start()
-    await asyncio.wait_for(looked.wait(), 10)
+    await asyncio.wait_for(looked.wait(), DEADLINE_S)
 
 
 # --- bounded work -----------------------------------------------------------------------------------
@@ -324,7 +325,7 @@ async def test_a_full_disk_of_files_that_is_not_the_stores_is_told(scene: Scene,
     eyes = DiskEyes(Path("/proc"), tmp_path, scene.watch.tasks)  # another file system, with nothing free
     scene.watch.sources.append(eyes.look)
     await scene.passes(1)
-    await asyncio.wait_for(asyncio.gather(*scene.watch.tasks._running), 10)
+    await asyncio.wait_for(asyncio.gather(*scene.watch.tasks._running), DEADLINE_S)
     await scene.passes(15)
     assert [(a.id, a.title) for a in scene.watch.alarms] == [
         ("disk-low-disk-files", "The disk for firmware and logs is nearly full")

@@ -110,7 +110,10 @@ class Wire:
             wire.writer.transport.abort()
 
     async def send(self, data: bytes) -> None:
-        self.writer.write(data)
+        try:
+            self.writer.write(data)
+        except RuntimeError as error:  # uvloop, when the door has closed it already
+            raise ConnectionResetError(str(error)) from None
         await self.writer.drain()
 
     async def rest(self) -> bytes:

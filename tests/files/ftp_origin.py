@@ -16,7 +16,7 @@ class FtpOrigin:
     pasv_address: str = "127,0,0,1"  # what PASV claims
     answers: dict[str, str] = field(default_factory=dict)  # by command, instead of the usual
     cuts: list[int] = field(default_factory=list)  # after so many bytes of the next transfers
-    hold: bool = False  # after a cut keep both connections open and silent
+    hold: bool = False  # instead of a cut keep both connections open and silent, until `release`
     says_done: bool = True  # with 226
     log: list[str] = field(default_factory=list)
     data_connections: int = 0
@@ -38,6 +38,11 @@ class FtpOrigin:
             writer.close()
         for server in (self._server, self._data):
             await server.wait_closed()
+
+    def release(self) -> None:
+        """The transfer that is held is cut now."""
+        for one in self._held:
+            one.close()
 
     def url(self, path: str = "fw/charger-1.2.bin", credentials: str = "") -> str:
         return f"ftp://{credentials}127.0.0.1:{self.port}/{path}"
@@ -97,6 +102,7 @@ class FtpOrigin:
             pass
         self._offset = 0
         if cut and self.hold:
+            self._held = (out, writer)
             return
         out.close()
         if cut:

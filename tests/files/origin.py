@@ -96,7 +96,7 @@ class Origin:
         return await self._body(request, *self._extent(request))
 
     async def _body(
-        self, request: web.Request, start: int, partial: bool, stop: int | None = None, hold: bool = False
+        self, request: web.Request, start: int, partial: bool, stop: int | None = None, hold: str = ""
     ) -> web.StreamResponse:
         total = len(self.data)
         response = web.StreamResponse(status=206 if partial else 200, headers=self._headers())
@@ -108,6 +108,7 @@ class Origin:
         if hold:
             self.arrived.set()
             await self.release.wait()
+        if hold == "then go on":
             await self._send(response, self.data[stop:])
         elif stop is not None:
             request.transport.close()
@@ -132,9 +133,15 @@ class Origin:
         return await self._body(request, 0, False, stop=len(self.data) // 2)
 
     async def _hold(self, request: web.Request) -> web.StreamResponse:
+        return await self._half(request, "then go on")
+
+    async def _hold_and_cut(self, request: web.Request) -> web.StreamResponse:
+        return await self._half(request, "then cut")
+
+    async def _half(self, request: web.Request, hold: str) -> web.StreamResponse:
         start, partial = self._extent(request)
         middle = start + (len(self.data) - start) // 2
-        return await self._body(request, start, partial, stop=middle, hold=True)
+        return await self._body(request, start, partial, stop=middle, hold=hold)
 
     async def _careless_range(self, request: web.Request) -> web.StreamResponse:
         """A range of whatever is there now, If-Range or not."""

@@ -15,7 +15,7 @@ from edgegw.files.lookup import Lookup
 from edgegw.files.throttle import Throttle
 
 QUOTA_BYTES = 50_000_000
-QUICK = {"retry_wait_s": 0.001, "fresh_s": 0.0, "connect_timeout_s": 5.0}
+QUICK = {"retry_wait_s": 0.001, "fresh_s": 0.0, "connect_timeout_s": 30.0}
 
 
 @dataclass

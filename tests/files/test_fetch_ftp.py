@@ -171,11 +171,12 @@ async def test_fault_77_content_that_changes_between_parts_is_read_anew(tmp_path
     """With another time, and within the same second."""
     async with (
         FtpOrigin(FIRMWARE, cuts=[1_500_000], hold=True) as origin,
-        box(tmp_path, stall_timeout_s=0.3) as here,
+        box(tmp_path) as here,
     ):
         fetching = asyncio.ensure_future(here.fetcher.fetch(origin.url()))
         await here.has_received(1_500_000)
         origin.data, origin.modified = OTHER_FIRMWARE, modified
+        origin.release()
         assert (await fetching).sha256 == OTHER_SHA256
 
 

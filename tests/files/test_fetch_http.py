@@ -372,32 +372,35 @@ async def test_a_link_that_breaks_often_brings_the_file_as_long_as_it_gets_furth
 
 @pytest.mark.parametrize("way", ["serve", "careless_range", "plain"])
 async def test_fault_77_content_that_changes_between_parts_is_read_anew(tmp_path: Path, way: str):
-    async with Origin(plan=["hold"]) as origin, box(tmp_path, stall_timeout_s=0.2) as here:
+    async with Origin(plan=["hold_and_cut"]) as origin, box(tmp_path) as here:
         fetching = asyncio.ensure_future(here.fetcher.fetch(origin.url()))
         await here.has_received(len(FIRMWARE) // 2)
         origin.change(OTHER_FIRMWARE)
         origin.always = way
+        origin.release.set()
         file = await fetching
         assert file.sha256 == hashlib.sha256(OTHER_FIRMWARE).hexdigest()
         assert file.etag == '"v2"'
 
 
 async def test_fault_77_other_bytes_under_the_same_etag_are_noticed(tmp_path: Path):
-    async with Origin(plan=["hold"]) as origin, box(tmp_path, stall_timeout_s=0.2) as here:
+    async with Origin(plan=["hold_and_cut"]) as origin, box(tmp_path) as here:
         fetching = asyncio.ensure_future(here.fetcher.fetch(origin.url()))
         await here.has_received(len(FIRMWARE) // 2)
         origin.data = OTHER_FIRMWARE
+        origin.release.set()
         assert (await fetching).sha256 == hashlib.sha256(OTHER_FIRMWARE).hexdigest()
 
 
 async def test_fault_77_another_etag_is_enough_to_read_anew(tmp_path: Path):
     """The bytes that are compared are the same in both versions, others are not."""
     newer = OTHER_FIRMWARE[:1000] + FIRMWARE[1000:]
-    async with Origin(plan=["hold"]) as origin, box(tmp_path, stall_timeout_s=0.2) as here:
+    async with Origin(plan=["hold_and_cut"]) as origin, box(tmp_path) as here:
         fetching = asyncio.ensure_future(here.fetcher.fetch(origin.url()))
         await here.has_received(len(FIRMWARE) // 2)
         origin.change(newer)
         origin.always = "careless_range"
+        origin.release.set()
         assert (await fetching).sha256 == hashlib.sha256(newer).hexdigest()
 
 

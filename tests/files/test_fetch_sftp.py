@@ -13,7 +13,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from edgegw.files.fetch import FetchFailed
+from edgegw.files.fetch import FetchFailed, FetchSettings
 from tests.files.origin import FIRMWARE, OTHER_FIRMWARE
 from tests.files.rig import Box, box
 
@@ -40,6 +40,7 @@ class SftpOrigin:
     cut_at: list[int] = field(default_factory=list)  # the connection ends when this offset is read
     silent_at: list[int] = field(default_factory=list)  # no answer when this offset is read
     reads: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     release: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -64,6 +65,7 @@ def sessions(origin: Callable[[], SftpOrigin]) -> type[asyncssh.SFTPServer]:
         async def read(self, file_obj: object, offset: int, size: int) -> bytes:
             plan = origin()
             plan.reads.append(offset)
+            plan.sizes.append(size)
             if plan.cut_at and offset >= plan.cut_at[0]:
                 plan.cut_at.pop(0)
                 self._connection.abort()
@@ -211,6 +213,17 @@ async def test_fault_76_an_origin_that_falls_silent_is_given_up(tmp_path: Path):
         known = origin.known_hosts(tmp_path / "known")
         async with box(tmp_path / "cache", known_hosts=known, attempts=1, stall_timeout_s=0.5) as here:
             assert (await refusal(here, origin.url())).kind == "unreachable"
+
+
+async def test_an_answer_has_come_in_time_at_the_lowest_rate(tmp_path: Path):
+    """A read is answered whole: no byte of it is seen before."""
+    async with (
+        sftp_origin(tmp_path / "site") as origin,
+        box(tmp_path / "cache", known_hosts=origin.known_hosts(tmp_path / "known")) as here,
+    ):
+        await here.fetcher.fetch(origin.url())
+        settings = FetchSettings()
+        assert max(origin.sizes) / settings.rate_min_bytes_per_s < settings.stall_timeout_s
 
 
 async def test_fault_77_a_cut_download_goes_on_where_it_was_cut(tmp_path: Path):

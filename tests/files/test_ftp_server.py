@@ -9,7 +9,7 @@ import io
 import random
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from tests.files.doorstep import (
     doorstep,
 )
 from tests.links.house import eventually
+from tests.servers.shared import claim_ports
 
 DATA = random.Random(3).randbytes(300_001)
 PATH = f"/fw/{TOKEN}/{NAME}"
@@ -104,6 +105,14 @@ async def ftp_box(
             yield FtpBox(box, server, port)
         finally:
             await server.stop()
+
+
+@pytest.fixture
+def ports() -> Iterator[tuple[int, ...]]:
+    """Two that nobody else gets meanwhile."""
+    first, claim = claim_ports()
+    with claim:
+        yield (first, first + 1)
 
 
 async def open_slot(box: FtpBox, order: str = "o1", charger: str = "CP-1") -> str:
@@ -474,9 +483,8 @@ async def test_a_digit_that_is_no_number_is_an_error_in_the_command(tmp_path: Pa
         assert (await talk.say("REST 2")).startswith("350 ")
 
 
-async def test_a_storm_of_pasv_takes_one_port(tmp_path: Path):
+async def test_a_storm_of_pasv_takes_one_port(tmp_path: Path, ports: tuple[int, ...]):
     """All at once, without waiting for an answer; whoever comes next still finds a port."""
-    ports = tuple(free_ports(2))
     async with ftp_box(tmp_path, passive_ports=ports) as box, box.session() as talk:
         await talk.wire.send(b"PASV\r\n" * 30 + b"NOOP\r\n")
         answers = [await talk.read() for _ in range(31)]
@@ -485,8 +493,68 @@ async def test_a_storm_of_pasv_takes_one_port(tmp_path: Path):
             assert await other.passive() in ports
 
 
-async def test_a_session_that_ends_while_its_port_opens_gives_it_back(tmp_path: Path):
-    ports = tuple(free_ports(2))
+async def test_answers_come_in_the_order_of_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whoever sends ahead would take the answer to another command for his port."""
+    async with ftp_box(tmp_path) as box, box.session() as talk:
+        opens = box.server._door._port
+
+        async def opens_slowly(*arguments: Any) -> Any:
+            await asyncio.sleep(0.05)
+            return await opens(*arguments)
+
+        monkeypatch.setattr(box.server._door, "_port", opens_slowly)
+        await talk.wire.send(b"PASV\r\nNOOP\r\nPWD\r\nQUIT\r\n")
+        assert [(await talk.read())[:3] for _ in range(4)] == ["227", "200", "257", "221"]
+
+
+async def test_good_byes_that_are_sent_ahead_wait_as_one(tmp_path: Path):
+    """Each would be a task for as long as the transfer takes, and every further command cost more."""
+    async with ftp_box(tmp_path, DoorSettings(idle_timeout_s=600)) as box, box.session() as talk:
+        box.shelf.put(DATA)
+        await talk.passive()
+        assert (await talk.say(f"RETR {PATH}")).startswith("150 ")  # and nobody comes for it
+        before = len(asyncio.all_tasks())
+        await talk.wire.send(b"QUIT\r\n" * 300 + b"NOOP\r\n")
+        assert (await talk.read()).startswith("200 ")
+        assert len(asyncio.all_tasks()) < before + 10
+        await talk.wire.send(b"ABOR\r\n")
+        assert [(await talk.read())[:3] for _ in range(3)] == ["426", "226", "221"]
+        assert await talk.wire.rest() == b""
+
+
+async def test_transfers_that_are_asked_for_ahead_are_few(tmp_path: Path):
+    """While all seats are taken each would wait as a task, also without a token."""
+    settings = DoorSettings(downloads_max=1, queue_s=600, idle_timeout_s=600)
+    async with ftp_box(tmp_path, settings) as box, box.session() as sits, box.session() as talk:
+        box.shelf.put(DATA)
+        await sits.passive()
+        assert (await sits.say(f"RETR {PATH}")).startswith("150 ")
+        before = len(asyncio.all_tasks())
+        for _ in range(20):  # and it reads what it is told
+            await talk.wire.send(b"RETR /fw/x/y\r\n" * 10 + b"NOOP\r\n")
+            while not (answer := await talk.read()).startswith("200 "):
+                assert answer.startswith("450 ")
+        assert len(asyncio.all_tasks()) < before + 20
+
+
+async def test_rest_is_kept_while_the_transfer_waits_for_its_seat(tmp_path: Path):
+    settings = DoorSettings(downloads_max=1, queue_s=600, idle_timeout_s=600)
+    async with ftp_box(tmp_path, settings) as box, box.session() as sits, box.session() as talk:
+        box.shelf.put(DATA)
+        box.shelf.put(DATA, token=OTHER_TOKEN, charger="CP-2")
+        await sits.passive()
+        assert (await sits.say(f"RETR {PATH}")).startswith("150 ")
+        async with Wire.to(await talk.passive()) as data:
+            assert (await talk.say("REST 1000")).startswith("350 ")
+            await talk.wire.send(f"RETR /fw/{OTHER_TOKEN}/{NAME}\r\nNOOP\r\n".encode())
+            assert (await talk.read()).startswith("200 ")
+            await sits.wire.send(b"ABOR\r\n")
+            assert (await talk.read()).startswith("150 ")
+            assert await data.rest() == DATA[1000:]
+        assert (await talk.read()).startswith("226 ")
+
+
+async def test_a_session_that_ends_while_its_port_opens_gives_it_back(tmp_path: Path, ports: tuple[int, ...]):
     async with ftp_box(tmp_path, passive_ports=ports) as box:
         for _ in range(10):
             async with box.session() as talk:
@@ -532,8 +600,9 @@ async def test_a_data_connection_comes_from_the_peer_of_the_session(tmp_path: Pa
             assert await data.rest() == DATA
 
 
-async def test_passive_ports_are_those_of_the_range_and_sessions_no_more_than_ports(tmp_path: Path):
-    ports = tuple(free_ports(2))
+async def test_passive_ports_are_those_of_the_range_and_sessions_no_more_than_ports(
+    tmp_path: Path, ports: tuple[int, ...]
+):
     async with ftp_box(tmp_path, passive_ports=ports) as box:
         async with box.session() as one, box.session() as two:
             assert {await one.passive(), await two.passive()} == set(ports)
@@ -544,30 +613,26 @@ async def test_passive_ports_are_those_of_the_range_and_sessions_no_more_than_po
             assert await again.passive() in ports
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
-
-
 async def test_sessions_are_counted_and_silent_ones_end(tmp_path: Path):
-    settings = DoorSettings(ftp_connections_max=1, ftp_idle_timeout_s=0.3)
-    async with ftp_box(tmp_path, settings) as box:
-        async with box.session() as talk:
-            async with Wire.to(box.port) as second:
-                assert (await second.rest()).startswith(b"421 ")
-            assert await talk.wire.rest() == b""
+    async with ftp_box(tmp_path, DoorSettings(ftp_connections_max=1)) as box:
+        async with box.session(), Wire.to(box.port) as second:
+            assert (await second.rest()).startswith(b"421 ")
+        await eventually(lambda: not box.server._door.connections)
+        patient, box.server._door.idle_timeout = box.server._door.idle_timeout, 0.1
+        async with Wire.to(box.port) as silent:
+            assert (await silent.rest()).startswith(b"220 ")
+        await eventually(lambda: not box.server._door.connections)
+        box.server._door.idle_timeout = patient
         async with box.session() as talk:
             assert (await talk.say("NOOP")).startswith("200 ")
 
 
 async def test_silence_on_the_control_connection_does_not_end_a_long_transfer(tmp_path: Path):
-    settings = DoorSettings(ftp_idle_timeout_s=0.1, rate_bytes_per_s=600_000)
-    async with ftp_box(tmp_path, settings) as box, box.session() as talk:
+    async with ftp_box(tmp_path, DoorSettings(rate_bytes_per_s=600_000)) as box, box.session() as talk:
         box.shelf.put(DATA)
         port = await talk.passive()
+        [session] = box.server._door.connections
+        session.read_timeout = 0.1  # from the command after the next on
         async with Wire.to(port) as data:
             assert (await talk.say(f"RETR {PATH}")).startswith("150 ")
             assert await data.rest() == DATA
@@ -581,7 +646,7 @@ async def test_without_a_data_connection_there_is_no_transfer(tmp_path: Path):
         await talk.passive()
         assert (await talk.say(f"RETR {PATH}")).startswith("150 ")
         assert (await talk.read()).startswith("426 ")
-        assert not box.keeper._seats["down"].locked()
+        await eventually(lambda: not box.keeper._seats["down"].locked())
 
 
 async def test_abor_ends_a_transfer_and_not_the_session(tmp_path: Path):
@@ -594,7 +659,7 @@ async def test_abor_ends_a_transfer_and_not_the_session(tmp_path: Path):
             data.writer.transport.pause_reading()
             assert (await talk.say("ABOR")).startswith("426 ")
             assert (await talk.read()).startswith("226 ")
-        assert box.keeper.transfers[0].state == "cut"
+        await eventually(lambda: box.keeper.transfers[0].state == "cut")
         assert (await talk.say("NOOP")).startswith("200 ")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -28,7 +29,7 @@ from edgegw.core.publishing import Stage
 from edgegw.files.doors import DoorSettings, Transfer
 from edgegw.files.forwarding import ForwardSettings
 from edgegw.files.hosts import host_fits
-from edgegw.files.house import FileHouse, HouseSettings, NoLink
+from edgegw.files.house import DoorsShut, FileHouse, HouseSettings, NoLink
 from edgegw.files.source import FetchSettings
 from tests.e2e.signed_firmware import make_firmware, sign, tampered
 from tests.files.origin import Origin
@@ -82,10 +83,8 @@ async def house(
         uploads_per_charger_bytes=2_000_000,
         uploads_total_bytes=4_000_000,
         upload_keep_s=86_400.0,
-        web=("127.0.0.1", 0),
-        ftp=("127.0.0.1", 0),
         fetch_give_up_s=fetch_give_up_s,
-        **more,
+        **{"web": ("127.0.0.1", 0), "ftp": ("127.0.0.1", 0), **more},
     )
     opened = await FileHouse.open(
         settings,
@@ -106,6 +105,15 @@ async def fetch(
 ) -> Any:
     opened.perform(charger, FetchFirmware(order=order, url=url, needed_until=NOW + 3600, **more))
     return await heard.of(order, FirmwareFetched)
+
+
+@contextmanager
+def taken() -> Iterator[tuple[str, int]]:
+    """A port that another program listens on."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()
 
 
 async def get(url: str) -> bytes:
@@ -453,3 +461,36 @@ async def test_what_a_person_was_adding_when_the_box_stopped_is_swept_away(tmp_p
         (box.receiving / "half").write_bytes(b"x")
     async with house(tmp_path, heard) as box:
         assert not list(box.receiving.iterdir())
+
+
+# --- doors that are taken -----------------------------------------------------------------------------
+
+
+async def test_without_a_door_orders_are_answered_at_once(tmp_path: Path, heard: Heard):
+    """The charger is then sent where the cloud wants it: nothing is fetched in vain."""
+    with taken() as web:
+        async with Origin() as origin, house(tmp_path, heard, web=web, ftp=None) as box:
+            assert list(box.shut) == ["[files] listen"]
+            assert "Address already in use; another program has this port" in box.shut["[files] listen"]
+            answer = await fetch(box, heard, "o", origin.url())
+            assert (answer.outcome, "no door" in answer.why) == (FetchOutcome.UNREACHABLE, True)
+            assert (await opened(box, heard, "u", origin.url("logs/"))).outcome is UploadOutcome.UNABLE
+            assert origin.log == []
+
+
+async def test_the_other_door_is_open_meanwhile(tmp_path: Path, heard: Heard):
+    with taken() as web:
+        async with Origin() as origin, house(tmp_path, heard, web=web) as box:
+            answer = await fetch(box, heard, "o", origin.url())
+            assert [url.partition(":")[0] for url in answer.urls] == ["ftp"]
+
+
+async def test_a_rollout_hears_of_the_shut_door_and_skips_nobody(tmp_path: Path, heard: Heard):
+    with taken() as web:
+        async with (
+            Origin() as origin,
+            house(tmp_path, heard, choose=lambda identity, links: None, web=web) as box,
+        ):
+            await fetch(box, heard, "o", origin.url())
+            with pytest.raises(DoorsShut, match="another program has this port"):
+                await box.link("CP-1", next(iter(box.files)), "r-1")

@@ -319,7 +319,7 @@ async def test_an_upload_that_stands_still_or_drips_is_cut(tmp_path: Path):
             await wire.send(b"x")
             await asyncio.sleep(0.01)
         assert answer.result().split()[1] == b"400"
-        assert files_in(box) == []
+        await eventually(lambda: files_in(box) == [])
 
 
 async def test_a_file_that_is_on_its_way_is_not_replaced(tmp_path: Path):
@@ -348,3 +348,39 @@ async def test_a_disposition_that_nobody_can_read_names_nothing(tmp_path: Path, 
             f"Content-Disposition: {disposition}"
         )
         assert b" 201 " in (await box.ask(head, b"data")).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Content-Type: \xff/x",
+        b"Content-Encoding: \xff",
+        b'Content-Disposition: attachment; filename="\xff\xfe.bin"',
+    ],
+)
+async def test_bytes_in_a_header_that_are_no_text_poison_nothing(tmp_path: Path, header: bytes):
+    """They are in the one list of all uploads: it could not be written any more, by anybody."""
+    async with doorstep(tmp_path) as box, Wire.to(box.port) as wire:
+        slot = await slot_of(box)
+        head = f"PUT /up/{slot.token} HTTP/1.0\r\nContent-Length: 5\r\n".encode()
+        await wire.send(head + header + b"\r\n\r\nhello")
+        assert (await wire.rest()).split()[1] == b"201"
+        kept = await box.uploads.open_slot("o-2", "CP-2", expires_at=NOW + 60)
+        assert kept.order == "o-2"
+        there = box.uploads.slots[slot.order]
+        assert (there.content_type, there.content_encoding, there.disposition) == ("", "", "")
+        assert there.size_bytes == 5
+
+
+async def test_bytes_in_a_form_that_are_no_text_poison_nothing(tmp_path: Path):
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="\xff"; filename="\xff"\r\n'
+        b"Content-Type: \xff\r\n\r\nhello\r\n--b--\r\n"
+    )
+    async with doorstep(tmp_path) as box, Wire.to(box.port) as wire:
+        slot = await slot_of(box)
+        head = f"PUT /up/{slot.token} HTTP/1.0\r\nContent-Length: {len(body)}\r\n"
+        kind = "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        await wire.send((head + kind).encode() + body)
+        assert (await wire.rest()).split()[1] == b"201"
+        assert (await box.uploads.open_slot("o-2", "CP-2", expires_at=NOW + 60)).order == "o-2"

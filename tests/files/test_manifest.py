@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.files import manifest
+from edgegw.files import manifest, shelves
 from edgegw.files.cache import FirmwareCache, NotCached
 from edgegw.files.disk import Disk
 from edgegw.files.manifest import CachedFile, Contents, ManifestWriter, read_contents
@@ -89,14 +89,25 @@ async def test_fault_83_a_damaged_manifest_is_put_aside_and_made_again(
         await cache.close()
 
 
-async def test_fault_83_a_file_that_lost_its_manifest_and_its_content_is_put_aside(tmp_path: Path):
+async def test_fault_83_a_file_that_lost_its_manifest_and_its_content_is_never_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It is not hashed at the start, which chargers wait for; it counts in the quota and may make room."""
     await filled(tmp_path / "cache")
     (tmp_path / "cache" / "manifest.json").unlink()
     (tmp_path / "cache" / "files" / SHA256).write_bytes(FIRMWARE + b"!")
+    hashed: list[Path] = []
+    monkeypatch.setattr(shelves, "hash_file", hashed.append)
     cache = await opened(tmp_path / "cache")
     try:
-        assert cache.files == {}
-        assert (tmp_path / "cache" / "files" / f"{SHA256}.tampered").exists()
+        assert hashed == []
+        file = cache.files[SHA256]
+        assert (file.origin, file.size_bytes) == ("unknown", len(FIRMWARE) + 1)
+        with pytest.raises(NotCached):
+            await cache.open_verified(SHA256)
+        await cache.add_local(tmp_path / "source.bin", name="fw.bin")
+        monkeypatch.undo()
+        assert (await cache.open_verified(SHA256)).read_bytes() == FIRMWARE
     finally:
         await cache.close()
 

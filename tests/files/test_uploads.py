@@ -466,3 +466,13 @@ async def test_slots_that_are_opened_at_once_share_writes_and_are_all_on_disk(tm
     on_disk = {entry["order"] for entry in json.loads((tmp_path / "uploads.json").read_text())}
     assert on_disk == {slot.order for slot in slots}
     await store.close()
+
+
+async def test_a_name_that_no_file_can_hold_is_kept_as_far_as_it_can(tmp_path: Path):
+    """A charger's answer may name its file in half a character."""
+    store = await open_uploads(tmp_path)
+    await store.open_slot("o-1", "CP-1", expires_at=NOW + 60)
+    slot = await store.update("o-1", asked_name="log\ud800.txt")
+    assert slot is not None
+    assert slot.asked_name == "log?.txt"
+    await store.close()
