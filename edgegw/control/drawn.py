@@ -7,6 +7,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import msgspec
 import orjson
 
 from edgegw.core import draw
@@ -58,7 +59,10 @@ def said(sample: Sample, nominal_v: float) -> draw.Said | None:
 
 
 def said_amps(sample: Sample) -> Drawn | None:
-    return draw.said_amps(_meter_values(sample.raw))
+    try:
+        return draw.amps_in_frame(sample.raw)
+    except msgspec.MsgspecError:
+        return draw.said_amps(_meter_values(sample.raw))
 
 
 def _meter_values(raw: bytes) -> object:

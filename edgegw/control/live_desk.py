@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -48,6 +49,7 @@ CHARGERS_MAX = (
     5_000  # anybody on the chargers' network may make up identities; those that are named come first
 )
 GONE_MAX = 1_000
+NEVER_LOOKED_AT = -1  # `touched` of no session
 
 _encode = msgspec.json.Encoder().encode
 
@@ -73,7 +75,7 @@ class _Row:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.touched = -1
+        self.touched = NEVER_LOOKED_AT
         self.notes = NO_NOTES
         self.maker = RowMaker()
         self.json = b""
@@ -115,7 +117,6 @@ class LiveDesk:
         self._gone_before = 0  # who left until then is forgotten
         self._cuts: dict[int, bytes] = {}  # changes since ..., of this look
         self._signs: dict[str, object] = {}  # by part: while it is the same, so is the part
-        self._by_charger: dict[str, Notes] = {}
         self._parts_at = float("-inf")
         self._swept = 0
         self._listeners = 0
@@ -216,7 +217,7 @@ class LiveDesk:
             changed = self._parts["power"].take(live_parts.power(load, now), seq) or changed
         newest = failures[-1] if failures else None
         if self._is_new("notes", (alarms, newest)):
-            self._by_charger = self._noted(alarms, failures)
+            self._note(self._noted(alarms, failures))
         return changed
 
     def _is_new(self, name: str, sign: object) -> bool:
@@ -235,6 +236,12 @@ class LiveDesk:
                 count, severity = found.get(identity, (0, None))
                 notes[identity] = Notes(count, severity, *_told(failure, identity))
         return notes
+
+    def _note(self, notes: dict[str, Notes]) -> None:
+        for identity, row in self._rows.items():
+            known = notes.get(identity, NO_NOTES)
+            if known is not row.notes:
+                row.notes, row.touched = known, NEVER_LOOKED_AT
 
     def _look_who(self, seq: int) -> bool:
         """Who is there now."""
@@ -263,34 +270,36 @@ class LiveDesk:
         return gateway.sessions.get(identity) or Session(Charger(identity, gateway.site), gateway)
 
     async def _look_rows(self, now: Instant, seq: int) -> bool:
-        changed, made = False, 0
-        sweep = self._sweep()
-        for number, (identity, row) in enumerate(list(self._rows.items())):
-            session = self._from.gateway.sessions.get(identity, row.session)
-            notes = self._by_charger.get(identity, NO_NOTES)
-            if number in sweep:
-                row.maker.look_again()
-            elif session is row.session and session.touched == row.touched and notes is row.notes:
-                continue
-            changed = self._remake(row, session, notes, now, seq) or changed
-            made += 1
+        changed = False
+        self._sweep()
+        sessions = self._from.gateway.sessions
+        due = [
+            (row, session)
+            for identity, row in self._rows.items()
+            if (session := sessions.get(identity, row.session)).touched != row.touched
+            or session is not row.session
+        ]
+        for made, (row, session) in enumerate(due, start=1):
+            changed = self._remake(row, session, now, seq) or changed
             if made % PORTION == 0:
                 await asyncio.sleep(0)
-        self.rows_made += made
+        self.rows_made += len(due)
         return changed
 
-    def _sweep(self) -> range:
-        """Places of rows that are made again whatever happened."""
+    def _sweep(self) -> None:
+        """Some rows are made again whatever happened."""
         count = len(self._rows)
         first = self._swept if self._swept < count else 0
         self._swept = first + max(1, round(count * TICK_S / SWEEP_S))
-        return range(first, self._swept)
+        for row in islice(self._rows.values(), first, self._swept):
+            row.touched = NEVER_LOOKED_AT
+            row.maker.look_again()
 
-    def _remake(self, row: _Row, session: Session, notes: Notes, now: Instant, seq: int) -> bool:
-        row.session, row.touched, row.notes = session, session.touched, notes
+    def _remake(self, row: _Row, session: Session, now: Instant, seq: int) -> bool:
+        row.session, row.touched, notes = session, session.touched, row.notes
         if self._from.bypassed(session.identity):
             notes = notes._replace(bypassed=True)
-        text = _encode(row.maker.facts(session, notes, self._from.catalogue, now))
+        text = row.maker.row(session, notes, self._from.catalogue, now)
         if text == row.json:
             return False
         row.json, row.seq = text, seq

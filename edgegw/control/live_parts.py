@@ -156,7 +156,7 @@ def queue(sessions: Iterable[Session]) -> Made:
 
 def _has_queue(session: Session) -> bool:
     outbox = session.charger.state.outbox
-    return len(outbox) > 0 or outbox.parked > 0
+    return outbox.parked > 0 or len(outbox) > 0
 
 
 def _counts(session: Session) -> _Counts:

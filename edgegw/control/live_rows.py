@@ -2,8 +2,8 @@
 
 Rules of this file:
 - This runs for every charger that said something, four times a second: what costs (words, faults, texts) is
-  made again only when what it is made of is another. No pydantic here: `RowFacts` has the members of
-  `live_models.ChargerRow`, and becomes JSON as it is.
+  made again only when what it is made of is another, and stays JSON. What moves while a car charges (MOVING)
+  is written behind it. No pydantic here: both together have the members of `live_models.ChargerRow`.
 - Whatever a charger wrote is printable and short before it gets here, and decides nothing.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import msgspec
@@ -39,6 +40,7 @@ _TELLING = (
     *("Reserved", "Unavailable", "Available"),
 )
 _RANK = {word: rank for rank, word in enumerate(_TELLING)}
+_encode = msgspec.json.Encoder().encode
 _WORST = (Control.REFUSES, Control.DISOBEYS, Control.SILENT, Control.UNKNOWN, Control.STEERED)
 
 
@@ -56,8 +58,11 @@ class Notes(NamedTuple):
 NO_NOTES = Notes()
 
 
-class RowFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The members of `live_models.ChargerRow`."""
+MOVING = ("current_a", "energy_wh", "last_seen")
+
+
+class StillFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The members of `live_models.ChargerRow` without MOVING."""
 
     identity: str
     vendor: str
@@ -67,13 +72,10 @@ class RowFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     connected: bool
     status: str
     error: str
-    current_a: float | None
     limit_a: float | None
     why: str
     control: ControlName
-    energy_wh: int | None
     transactions: int
-    last_seen: str | None
     cloud: CloudState
     queue: int
     parked: int
@@ -83,71 +85,38 @@ class RowFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     handshake: str
 
 
-class _Words(NamedTuple):
-    """What is made again only when what it is made of changed."""
-
-    vendor: str
-    model: str
-    firmware: str
-    status: str
-    error: str
-    limit_a: float | None
-    why: str
-    control: ControlName
-    verdict: str
-    numbers: frozenset[int]  # of its connectors
-
-
 class RowMaker:
     """Of one charger."""
 
-    __slots__ = ("_amps", "_key", "_words")
+    __slots__ = ("_amps", "_key", "_spoken_of", "_still")
 
     def __init__(self) -> None:
         self._key: tuple[Any, ...] | None = None
-        self._words: _Words
+        self._still = b""  # JSON of `StillFacts`, its last brace left out
+        self._spoken_of: frozenset[int] = frozenset()  # connectors
         self._amps: dict[int, tuple[object, Drawn | None]] = {}  # by connector: of which sample
 
-    def facts(self, session: Session, notes: Notes, catalogue: Catalogue, now: Instant) -> RowFacts:
+    def row(self, session: Session, notes: Notes, catalogue: Catalogue, now: Instant) -> bytes:
+        """JSON of one `live_models.ChargerRow`."""
         state = session.charger.state
         running = state.transactions.running
-        words = self._worded(session, notes, catalogue, now)
-        connected = session.charger_leg is not None
-        failed_since = notes.handshake_at > session.connected_wall and not (connected and notes.by_address)
-        return RowFacts(
-            identity=session.identity,
-            vendor=words.vendor,
-            model=words.model,
-            firmware=words.firmware,
-            version=session.version.value,
-            connected=connected,
-            status=words.status,
-            error=words.error,
-            current_a=self._current_a(state, now) if connected else None,
-            limit_a=words.limit_a,
-            why=words.why,
-            control=words.control,
-            energy_wh=_energy_wh(running.values()) if running else None,
-            transactions=len(running),
-            last_seen=_second(int(state.last_seen_wall)),
-            cloud=_cloud(session),
-            queue=len(state.outbox),
-            parked=state.outbox.parked,
-            alarms=notes.alarms,
-            severity=notes.severity,
-            verdict=words.verdict,
-            handshake=notes.handshake if failed_since else "",
+        self._look_at_still(session, notes, catalogue, now)
+        return b'%b,"current_a":%b,"energy_wh":%b,"last_seen":%b}' % (
+            self._still,
+            _number(self._current_a(state, now) if session.charger_leg is not None else None),
+            _number(_energy_wh(running.values()) if running else None),
+            _second(int(state.last_seen_wall)),
         )
 
     def look_again(self) -> None:
         """What is made of time alone (an event that counts for a day) is looked at anew."""
         self._key = None
 
-    # --- words -----------------------------------------------------------------------------------
+    # --- what stays ------------------------------------------------------------------------------
 
-    def _worded(self, session: Session, notes: Notes, catalogue: Catalogue, now: Instant) -> _Words:
+    def _look_at_still(self, session: Session, notes: Notes, catalogue: Catalogue, now: Instant) -> None:
         state = session.charger.state
-        lines = state.reports.lines
+        lines, wired = state.reports.lines, state.power.connectors
         key = (
             session.charger_leg is None,
             session.cloud_leg is None,
@@ -158,47 +127,43 @@ class RowMaker:
             len(state.outbox),
             state.outbox.parked,
             lines[-1] if lines else None,
-            notes.bypassed,
+            notes,
+            session.version,
+            session.connected_wall,
             tuple(state.transactions.running),
             tuple(state.connectors.values()),
-            tuple([_held(power) for power in state.power.connectors.values()]),
+            tuple([_held(power) for power in wired.values()]) if wired else (),
         )
         if self._key != key:
-            self._key, self._words = key, _words(session, notes, catalogue, now)
-        return self._words
+            self._key, self._spoken_of = key, _spoken_of(state)
+            self._still = _encode(_still(session, notes, catalogue, now))[:-1]
 
     # --- what it draws ---------------------------------------------------------------------------
 
     def _current_a(self, state: ChargerState, now: Instant) -> float | None:
         """The highest of its own L1 to L3, over all connectors; None when none of them is known."""
-        sums: list[float] = []
-        known = False
-        for number in self._numbers(state):
-            for phase, amps in enumerate(self._drawn(state, number, now) or ()):
-                if phase == len(sums):
-                    sums.append(0.0)
-                if amps is not None:
-                    sums[phase] += amps
-                    known = True
-        return round(max(sums), 1) + 0.0 if known else None
+        each = [found for number in self._numbers(state) if (found := self._drawn(state, number, now))]
+        if len(each) == 1:
+            known = [amps for amps in each[0] if amps is not None]
+        else:
+            phases = ([amps for amps in phase if amps is not None] for phase in zip_longest(*each))
+            known = [sum(phase) for phase in phases if phase]
+        return round(max(known), 1) + 0.0 if known else None
 
     def _numbers(self, state: ChargerState) -> Iterable[int]:
         """Connectors of 1.6, EVSEs of 2.x, of which anybody may know what they draw."""
-        numbers = state.power.connectors.keys() or self._words.numbers
+        numbers = state.power.connectors.keys() or self._spoken_of
         if state.samples.keys() <= numbers:
             return numbers
         return sorted(numbers | state.samples.keys())[:CONNECTORS_MAX]
 
     def _drawn(self, state: ChargerState, number: int, now: Instant) -> Drawn | None:
         power, sample = state.power.connectors.get(number), state.samples.get(number)
-        record = plugs.running_on(state, number)
-        word = drawn.word_of(state, plugs.status_of(state, number), power, record)
-        if drawn.is_idle(power, sample, word):
+        if drawn.is_idle(power, sample, _word(state, number, power)):
             return _NOTHING
         if sample is None or drawn.is_old(sample, now):
             return None
-        known = drawn.known_amps(power, sample)
-        if known is not None:
+        if power is not None and (known := drawn.known_amps(power, sample)) is not None:
             return known
         read = self._amps.get(number)
         if read is None or read[0] is not sample:
@@ -209,8 +174,16 @@ class RowMaker:
 _NOTHING = (0.0, 0.0, 0.0)
 
 
-def _numbers(state: ChargerState) -> frozenset[int]:
-    """Those that it has spoken of."""
+def _word(state: ChargerState, number: int, power: ConnectorPower | None) -> str:
+    """`drawn.word_of`: in 1.6 it needs no transaction to be looked for."""
+    status = plugs.status_of(state, number)
+    if not state.version.is_2x:
+        return status.status if status is not None else ""
+    return drawn.word_of(state, status, power, plugs.running_on(state, number))
+
+
+def _spoken_of(state: ChargerState) -> frozenset[int]:
+    """Numbers of connectors in 1.6, of EVSEs in 2.x."""
     heads = (name.partition(".")[0] for name in state.connectors)  # 2.x: "1.2" is connector 2 of EVSE 1
     said = {int(head) for head in heads if head.isdecimal() and head.isascii() and len(head) < 4}
     return frozenset(sorted(said - {0})[:CONNECTORS_MAX])
@@ -222,20 +195,31 @@ def _held(power: ConnectorPower) -> tuple[Any, ...]:
     return held
 
 
-def _words(session: Session, notes: Notes, catalogue: Catalogue, now: Instant) -> _Words:
+def _still(session: Session, notes: Notes, catalogue: Catalogue, now: Instant) -> StillFacts:
     state = session.charger.state
     profile, wired = state.profile, state.power.connectors
-    return _Words(
+    connected = session.charger_leg is not None
+    failed_since = notes.handshake_at > session.connected_wall and not (connected and notes.by_address)
+    return StillFacts(
+        identity=session.identity,
         vendor=shown(profile.vendor, WORD_MAX),
         model=shown(profile.model, WORD_MAX),
         firmware=shown(profile.firmware, WORD_MAX),
+        version=session.version.value,
+        connected=connected,
         status=_status(state),
         error=_error(session.identity, state, catalogue, now),
         limit_a=round(sum(power.granted_a for power in wired.values()), 1) if wired else None,
         why=shown(_why(state)) if wired else "",
         control=_control(wired.values(), notes),
+        transactions=len(state.transactions.running),
+        cloud=_cloud(session),
+        queue=len(state.outbox),
+        parked=state.outbox.parked,
+        alarms=notes.alarms,
+        severity=notes.severity,
         verdict=shown(verdict(session)),
-        numbers=_numbers(state),
+        handshake=notes.handshake if failed_since else "",
     )
 
 
@@ -277,12 +261,12 @@ def _cloud(session: Session) -> CloudState:
 
 def _energy_wh(records: Iterable[TransactionRecord]) -> int | None:
     """Of those whose readings are known."""
-    known = [
-        record.meter_last_wh - record.meter_start_wh
-        for record in records
-        if record.meter_last_wh is not None and record.meter_start_wh is not None
-    ]
-    return sum(known) if known else None
+    energy_wh = None
+    for record in records:
+        last_wh, start_wh = record.meter_last_wh, record.meter_start_wh
+        if last_wh is not None and start_wh is not None:
+            energy_wh = (energy_wh or 0) + last_wh - start_wh
+    return energy_wh
 
 
 def shown(text: str, characters_max: int = TEXT_MAX) -> str:
@@ -291,6 +275,10 @@ def shown(text: str, characters_max: int = TEXT_MAX) -> str:
     return text if len(text) <= characters_max else f"{text[: characters_max - 1]}…"
 
 
+def _number(value: float | None) -> bytes:
+    return b"null" if value is None else b"%a" % value
+
+
 @lru_cache(maxsize=1024)
-def _second(wall_s: int) -> str | None:
-    return format_timestamp(wall_s) if wall_s > 0 else None
+def _second(wall_s: int) -> bytes:
+    return _encode(format_timestamp(wall_s) if wall_s > 0 else None)

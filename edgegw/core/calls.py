@@ -10,6 +10,8 @@ from __future__ import annotations
 from bisect import insort
 from enum import IntEnum
 
+import msgspec
+
 from edgegw.core.records import JournalRow
 from edgegw.wire.frames import Call
 
@@ -33,52 +35,29 @@ class Origin(IntEnum):
     API = 3  # a person or program on the box, by ticket
 
 
-class Outgoing:
+class Outgoing(msgspec.Struct, eq=False, gc=False):
     """A CALL on its way. Mutable: deadlines move, and `row` appears when a relayed CALL was stored."""
 
-    __slots__ = (
-        "answer_by",
-        "answered",
-        "call",
-        "data",
-        "give_up_at",
-        "id",
-        "order",
-        "origin",
-        "priority",
-        "purpose",
-        "row",
-        "ticket",
-        "timeout_s",
-    )
+    call: Call
+    origin: Origin = Origin.RELAY
+    priority: Priority = Priority.LIVE
+    answer_by: float = NEVER  # when the asker must have been told something
+    timeout_s: float = NEVER  # from sending: how long the peer may take
+    give_up_at: float = NEVER  # set when sent
+    row: JournalRow | None = None
+    ticket: int = 0
+    purpose: str = ""
+    data: bytes = b""  # on the wire; of the CALL when none is given
+    id: str = ""  # on the wire; of the CALL when none is given
+    answered: bool = False  # the asker was told; True when nobody waits
+    order: int = 0
 
-    def __init__(
-        self,
-        call: Call,
-        *,
-        origin: Origin = Origin.RELAY,
-        priority: Priority = Priority.LIVE,
-        answer_by: float = NEVER,
-        timeout_s: float = NEVER,
-        row: JournalRow | None = None,
-        ticket: int = 0,
-        purpose: str = "",
-        data: bytes | None = None,
-        wire_id: str | None = None,
-    ) -> None:
-        self.call = call
-        self.data = call.raw if data is None else data
-        self.id = call.id if wire_id is None else wire_id
-        self.origin = origin
-        self.priority = priority
-        self.answer_by = answer_by  # when the asker must have been told something
-        self.timeout_s = timeout_s  # from sending: how long the peer may take
-        self.give_up_at = NEVER  # set when sent
-        self.row = row
-        self.ticket = ticket
-        self.purpose = purpose
-        self.answered = origin is not Origin.RELAY  # the asker was told; True when nobody waits
-        self.order = 0
+    def __post_init__(self) -> None:
+        if not self.data:
+            self.data = self.call.raw
+        if not self.id:
+            self.id = self.call.id
+        self.answered = self.origin is not Origin.RELAY
 
 
 class CallQueue:

@@ -59,6 +59,7 @@ from edgegw.core.records import ChargerRecovery
 from edgegw.core.site import Site
 from edgegw.core.state import ChargerState
 from edgegw.wire.frames import Call, CallError, CallResult, CallResultError, Send
+from edgegw.wire.versions import Version
 
 HELD_MAX = 32  # CALLs that wait for one leg before its writer is slowed down by TCP
 
@@ -92,7 +93,10 @@ class Charger:
     def wake_at(self) -> float:
         """When `Woke` is due at the latest (mono); infinity when nothing is pending."""
         state = self.state
-        soonest = min(state.to_cloud.wake_at(), state.to_charger.wake_at(), state.files.wake_at())
+        soonest = state.files.wake_at()
+        for queue in (state.to_cloud, state.to_charger):
+            if queue.outstanding is not None or queue.waiting:  # asked behind every event
+                soonest = min(soonest, queue.wake_at())
         if state.cloud_up and state.boot_at:
             soonest = min(soonest, state.boot_at)
         if state.cloud_up and state.replay_retry_at and state.replay_retry_at < soonest and len(state.outbox):
@@ -118,8 +122,7 @@ def _charger_connected(state: ChargerState, event: ChargerConnected, now: Instan
     state.forget_chatter()
     state.outbox.link_lost()
     effects: list[Effect] = [*state.save_profile(version=event.version)]
-    if not state.outbox.has_transactions:  # a stored message may need its pair after any outage
-        effects += state.transactions.forget_old_pairs(now)
+    effects += [*state.forget_old_pairs(now), *state.forget_pairs()]
     effects += downlink.advance(state, now) + uplink.advance(state, now)
     effects += firmware.on_connected(state, now) + diagnostics.on_connected(state, now)
     return effects + steering.on_connected(state, now) if state.power.balanced else effects
@@ -139,11 +142,12 @@ def _charger_spoke(state: ChargerState, event: ChargerSpoke, now: Instant) -> li
     state.last_seen_wall = now.wall
     frame = event.frame
     kind = type(frame)
-    if kind is Call:
-        call = signed.plain(state.version, frame)  # type: ignore[arg-type]
+    if isinstance(frame, Call):
+        version = state.version
+        call = frame if version is Version.V16 else signed.plain(version, frame)
         is_report = call.action in reports.ACTIONS and reports.is_new(state, call)
         if state.clock.due_at <= now.mono and call.action in charger_clock.ACTIONS:
-            charger_clock.heard(state.clock, state.version, call, now)
+            charger_clock.heard(state.clock, version, call, now)
         is_metered = call.action in energy.ACTIONS and reports.is_new(state, call)
         effects = uplink.on_call(state, call, now)
         if state.files.offer_due:

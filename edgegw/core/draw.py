@@ -14,6 +14,8 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import msgspec
+
 Drawn = tuple[float | None, ...]
 """Amps on the connector's own L1..L3, or on its one phase."""
 
@@ -103,7 +105,7 @@ def said(meter_values: Any, nominal_v: float) -> Said | None:
 
 
 def said_amps(meter_values: Any) -> Drawn | None:
-    """The currents of `said` alone, for who looks at hundreds of chargers a second: its own L1, L2, L3."""
+    """The currents of `said` alone: its own L1, L2, L3."""
     if not isinstance(meter_values, list):
         return None
     for meter_value in reversed(meter_values):
@@ -180,6 +182,73 @@ def _voltage(sample: _Sample, phase: int | None, nominal_v: float) -> float:
         volts = sample.single("Voltage")
     low, high = VOLTAGE_A_PHASE_V
     return volts if volts is not None and low <= volts <= high else nominal_v
+
+
+# --- one message as it came, for who looks at hundreds of chargers a second --------------------------
+
+
+class _Unit(msgspec.Struct, gc=False):
+    unit: str = "A"
+    multiplier: int = 0
+
+
+class _Item(msgspec.Struct, gc=False, rename="camel"):
+    value: str | float
+    measurand: str = ""
+    phase: str = ""
+    location: str = ""
+    format: str = ""
+    unit: str = "A"
+    unit_of_measure: _Unit | None = None
+
+
+class _MeterValue(msgspec.Struct, gc=False, rename="camel"):
+    sampled_value: list[_Item]
+
+
+class _Metered(msgspec.Struct, gc=False, rename="camel"):
+    meter_value: list[_MeterValue]
+
+
+_as_usual = msgspec.json.Decoder(tuple[int, str, str, _Metered]).decode
+
+
+def amps_in_frame(raw: bytes) -> Drawn | None:
+    """What `said_amps` says of the meterValue of this CALL.
+
+    Raises msgspec.MsgspecError for what is not of the usual shape: `said_amps` must decide what it says.
+    """
+    for meter_value in reversed(_as_usual(raw)[3].meter_value):
+        found: dict[int, float] = {}
+        for item in meter_value.sampled_value:
+            phase = _PHASES.get(item.phase) if _CURRENT in item.measurand else None
+            if phase is not None and (amps := _current_a(item)) is not None:
+                found[phase] = amps
+        if found:
+            return found.get(0), found.get(1), found.get(2)
+    return None
+
+
+def _current_a(item: _Item) -> float | None:
+    if item.format == "SignedData" or item.location in _ELSEWHERE or item.measurand.strip() != _CURRENT:
+        return None
+    factor = 1.0 if item.unit == "A" and item.unit_of_measure is None else _factor(item)
+    if factor is None:
+        return None
+    try:
+        amps = float(item.value) * factor
+    except (ValueError, OverflowError):
+        return None
+    if -1.0 < amps <= CURRENT_MAX_A:
+        return amps if amps > 0.0 else 0.0
+    return None
+
+
+def _factor(item: _Item) -> float | None:
+    of_measure = item.unit_of_measure
+    unit, power_of_ten = (item.unit, 0) if of_measure is None else (of_measure.unit, of_measure.multiplier)
+    factor = _UNITS[_CURRENT].get(unit)
+    return None if factor is None or abs(power_of_ten) > MULTIPLIER_MAX else factor * 10.0**power_of_ten
 
 
 # --- one sampledValue ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ written; when another goes on from it, it need not be read at all, because the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -104,6 +104,13 @@ class EnergyBook:
     def totals_wh(self) -> Mapping[int, int]:
         """By connector, of all that were ever heard of."""
         return {connector: line.shown_wh for connector, line in sorted(self._lines.items())}
+
+    def registers(self) -> Iterator[tuple[str, int]]:
+        """Where each register stood last, with the transaction that it was told of."""
+        for line in self._lines.values():
+            kept = line.meter.keep()
+            if kept is not None and kept.transaction:
+                yield kept.transaction, kept.register_wh
 
     # --- what is said -----------------------------------------------------------------------------
 

@@ -184,7 +184,7 @@ def _as_box(
         timeout_s=state.site.policy.charger_answer_timeout_s,
         purpose=purpose,
         data=data,
-        wire_id=wire_id,
+        id=wire_id,
     )
     sent = state.to_charger.submit(out, now.mono)
     return [SendCharger(data)] if sent is not None else []

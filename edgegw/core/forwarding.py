@@ -18,6 +18,6 @@ def forward(state: ChargerState, call: Call, data: bytes, now: Instant, *, purpo
         wire_id = state.site.new_id()
         data = tokens.with_message_id(data, wire_id)
     timeout_s = state.site.policy.charger_answer_timeout_s
-    out = Outgoing(call, timeout_s=timeout_s, data=data, wire_id=wire_id, purpose=purpose)
+    out = Outgoing(call, timeout_s=timeout_s, data=data, id=wire_id, purpose=purpose)
     sent = state.to_charger.submit(out, now.mono)
     return [SendCharger(data)] if sent is not None else []

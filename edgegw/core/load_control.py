@@ -9,6 +9,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -40,6 +41,13 @@ class PowerPlan(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
 
 
+class Held(NamedTuple):
+    """What is kept free for a connector that cannot be lowered now, in amps per phase, and why it cannot."""
+
+    held_a: float
+    why: str
+
+
 class LoadControl:
     __slots__ = (
         "_balancer",
@@ -49,6 +57,7 @@ class LoadControl:
         "_watch",
         "allocation",
         "connector_orders",
+        "held",
         "limits",
         "plan",
         "readings",
@@ -62,6 +71,7 @@ class LoadControl:
         self.allocation: Allocation | None = None
         self._balancer = Balancer(plan.circuits, plan.connectors, plan.settings)
         self._order = [(connector, *split_id(connector.id)) for connector in plan.connectors]
+        self.held: dict[str, Held] = {}  # by connector id, of the last decision: those that nobody can lower
         self._told: dict[str, str] = {}  # alarms that are on
         self._watch = LimitWatch(limits)
         self._leavers = Leavers()
@@ -154,10 +164,12 @@ class LoadControl:
         states = [apply(orders.get(plug.connector), plug) for plug in states]
         plugged = [*states, *self._leavers.plugs]
         self.allocation = self._balancer.step(now.mono, self.readings, plugged, limits)
+        self.held = {}
         for plug, (connector, charger, number) in zip(states, self._order, strict=True):
             if not plug.steered:
                 words = plugs.why_not_steered(chargers.get(charger), number)
                 self._tell_why(connector.id, f"{words}: {plug.reserved_a:.0f} A are kept for it")
+                self.held[connector.id] = Held(plug.reserved_a, words)
         notices = self._watch.news(now) + self._ended() + self._alarms(self.allocation.alarms)
         return self._orders(chargers, now), notices
 

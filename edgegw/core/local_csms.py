@@ -344,8 +344,9 @@ def _start(state: ChargerState, call: Call, now: Instant, note: str) -> Served:
     answer = frames.result(call.id, {"transactionId": local, "idTagInfo": info})
     flags = (*sanity.flags(state, call, now), *_registration_flag(state), *filter(None, (note,)))
     flags = (*flags, *_tag_flags(state, call, info, now))
+    forgotten = state.forget_pairs()  # before this one is there: it is no surplus
     pair = state.transactions.open_pair(call, local, now)
-    effects: list[Effect] = [saved, pair]
+    effects: list[Effect] = [saved, pair, *forgotten]
     effects += state.transactions.started(call, str(local), now, offline=not state.site.policy.standalone)
     row = store(state, call, rule, answer, now, flags, effects, transaction=str(local))
     effects.append(SendCharger(answer))

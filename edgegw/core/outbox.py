@@ -57,7 +57,7 @@ class Outbox:
 
     @property
     def has_states(self) -> bool:
-        return any(row.lane <= Lane.STATUS for row in self._early[:2])
+        return bool(self._early) and any(row.lane <= Lane.STATUS for row in self._early[:2])
 
     def has_early(self, action: str) -> bool:
         """Does an earlier message of this kind still wait? The later one would be taken for the older."""

@@ -86,12 +86,19 @@ def answered(
     if isinstance(answer, CallError):
         return _refused(state, row, answer, now)
     state.outbox.gone(row)
-    effects: list[Effect] = [Settle(charger=state.identity, seq=row.seq, state=RowState.DELIVERED)]
+    settled = Settle(charger=state.identity, seq=row.seq, state=RowState.DELIVERED)
+    learned = _delivered(state, row, call, answer, now)
+    return [settled, *learned, *(state.forget_pairs() if row.lane is Lane.TRANSACTION else ())]
+
+
+def _delivered(
+    state: ChargerState, row: JournalRow, call: Call, answer: CallResult, now: Instant
+) -> list[Effect]:
     if row.action == "BootNotification":
-        return effects + _boot_delivered(state, row, call, answer, now)
+        return _boot_delivered(state, row, call, answer, now)
     if row.action == "StartTransaction":
-        return effects + _start_delivered(state, row, call, answer, now)
-    effects += learning.from_cloud_answer(state, call, answer.payload, now)
+        return _start_delivered(state, row, call, answer, now)
+    effects = learning.from_cloud_answer(state, call, answer.payload, now)
     if row.action == "TransactionEvent":
         effects += late_refusal.of_event(state, row, answer.payload, now)
     return effects

@@ -18,7 +18,7 @@ import msgspec
 
 REPORTS_MAX = 100  # lines per charger; more than a technician reads, and 60 KB at most
 OPEN_MAX = 64  # errors that are not cleared yet; as many as connectors
-SEEN_MAX = 24  # frames of which a repetition is recognised; as many as `state.ANSWERED_MAX`
+SEEN_MAX = 24  # frames of which a repetition is recognised; as many as `answered.ANSWERED_MAX`
 WRITES_AT_ONCE = 8  # a charger whose mains fail says a few things in a row, and they matter
 WRITE_EVERY_S = 10.0  # then a flood costs 6 writes a minute
 

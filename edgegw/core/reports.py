@@ -14,7 +14,8 @@ from edgegw.core.effects import Effect
 from edgegw.core.events import Instant
 from edgegw.core.report_book import Report
 from edgegw.core.state import ChargerState
-from edgegw.redaction import plain, redact
+from edgegw.redaction import HIDDEN, plain, redact
+from edgegw.secret_words import names_secret
 from edgegw.wire.frames import Call
 
 ACTIONS = frozenset({"StatusNotification", "NotifyEvent", "SecurityEventNotification"})
@@ -106,7 +107,7 @@ def _event(state: ChargerState, event: dict[str, Any], now: Instant) -> None:
     component, variable = _table(event, "component"), _table(event, "variable")
     place = _place(_table(component, "evse"))
     name = _text(variable.get("name"), NAME_MAX)
-    value = _text(event.get("actualValue"), INFO_MAX)
+    value = HIDDEN if names_secret(name) else _text(event.get("actualValue"), INFO_MAX)
     if name == "AvailabilityState":
         return _availability(state, event, place, value, now)
     code = ".".join(filter(None, (_text(component.get("name"), NAME_MAX), name)))

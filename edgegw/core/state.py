@@ -6,28 +6,27 @@ restarts. `accepted` is what lets the box answer for the cloud while it is away.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from edgegw.core.answered import AnsweredCalls
 from edgegw.core.authorization import Authorization
 from edgegw.core.calls import CallQueue
 from edgegw.core.charger_clock import ClockWatch
 from edgegw.core.energy_book import EnergyBook
+from edgegw.core.events import Instant
 from edgegw.core.file_orders import KINDS, FileOrders
 from edgegw.core.outbox import Outbox
 from edgegw.core.power import PowerState
 from edgegw.core.records import ChargerRecovery, SaveDocument
 from edgegw.core.report_book import ReportBook
 from edgegw.core.site import Site
-from edgegw.core.transactions import Transactions
+from edgegw.core.transactions import PAIRS_MAX, PAIRS_MAX_PARKED, Transactions
 from edgegw.wire.versions import Version
 
-ANSWERED_MAX = 24  # message ids of a charger that are remembered with their answer
-ANSWER_BYTES_MAX = 2048  # a longer answer is not remembered
-EPOCH_ROWS_MAX = 16  # below ANSWERED_MAX: an id used twice within an epoch is always seen
+EPOCH_ROWS_MAX = 16  # below `answered.ANSWERED_MAX`: an id used twice within an epoch is always seen
 
 
 class Registration(StrEnum):
@@ -63,16 +62,6 @@ class ConnectorStatus(msgspec.Struct, frozen=True, kw_only=True):
     info: str = ""
     at: float = 0.0
     cloud_saw: bool = True
-
-
-class Answered(msgspec.Struct, frozen=True, gc=False):
-    """A CALL of the charger and what it was told; `answer` None while nobody has answered."""
-
-    fingerprint: int  # hash of the raw frame
-    answer: bytes | None
-    transactional: bool
-    earlier: bool = False  # from before this connection
-    by_cloud: bool = False  # the answer is the cloud's own
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
@@ -126,7 +115,7 @@ class ChargerState:
         self.outbox = Outbox()
         self.transactions = Transactions(identity)
         self.authorization = Authorization(identity, site.policy.tokens, site.site_cache)
-        self.answered: OrderedDict[str, Answered] = OrderedDict()
+        self.answered = AnsweredCalls()
         self.connectors: dict[str, ConnectorStatus] = {}
         self.epoch = 0
         self.epoch_rows = 0
@@ -180,32 +169,11 @@ class ChargerState:
     # --- what was answered -----------------------------------------------------------------------
 
     def remember_call(self, message_id: str, raw: bytes, *, transactional: bool) -> None:
-        self.answered.pop(message_id, None)  # an id that is used again is new, and the last to be forgotten
-        self.answered[message_id] = Answered(hash(raw), None, transactional)
-        if len(self.answered) > ANSWERED_MAX:
-            self._forget_one()
-
-    def _forget_one(self) -> None:
-        """The oldest that is not billing: a flood of states must not make a repeated Stop a new one."""
-        for message_id, known in self.answered.items():
-            if not known.transactional:
-                del self.answered[message_id]
-                break
-        else:
-            self.answered.popitem(last=False)
-        if self.epoch_rows:
+        if self.answered.put(message_id, raw, transactional=transactional) and self.epoch_rows:
             self.new_epoch()  # a state or notice may have a row: its id must be free for another message
 
     def remember_answer(self, message_id: str, answer: bytes, *, by_cloud: bool = False) -> None:
-        known = self.answered.get(message_id)
-        if known is None:
-            return
-        if len(answer) <= ANSWER_BYTES_MAX:
-            self.answered[message_id] = Answered(
-                known.fingerprint, answer, known.transactional, by_cloud=by_cloud, earlier=known.earlier
-            )
-        elif not known.transactional:
-            del self.answered[message_id]  # asked again, it must be answered again
+        self.answered.answer(message_id, answer, by_cloud=by_cloud)
 
     def forget_chatter(self) -> None:
         """A new connection: only transaction messages may be the same message again.
@@ -213,8 +181,19 @@ class ChargerState:
         Some chargers count their ids from 1 after every boot; a Heartbeat "1" of today is not
         yesterday's.
         """
-        kept = [(m, a) for m, a in self.answered.items() if a.transactional and a.answer is not None]
-        self.answered = OrderedDict((m, msgspec.structs.replace(a, earlier=True)) for m, a in kept)
+        self.answered.forget_chatter()
+
+    def forget_pairs(self) -> list[SaveDocument]:
+        """Pairs of transaction ids that nobody will name any more. A stored message may need any of them."""
+        if self.outbox.has_transactions:
+            return []
+        return self.transactions.forget_pairs(PAIRS_MAX_PARKED if self.outbox.parked else PAIRS_MAX)
+
+    def forget_old_pairs(self, now: Instant) -> list[SaveDocument]:
+        """A parked message needs its own as well, and may be of before a clock that was put years forward."""
+        if self.outbox.has_transactions or self.outbox.parked:
+            return []
+        return self.transactions.forget_old_pairs(now)
 
     def new_epoch(self) -> None:
         self.epoch += 1
@@ -251,10 +230,9 @@ class ChargerState:
             elif document.kind not in ("power", "profiles"):  # those are for `steering`
                 self.authorization.recover(document)
         self.transactions.recover(kept.open_transactions, kept.ended_transactions)
+        for transaction, register_wh in self.energy.registers():
+            self.transactions.metered_before(transaction, register_wh)
         self.outbox.recover(kept)
         self.epoch = kept.epoch_last
         for row in kept.recent:
-            self.answered.pop(row.message_id, None)
-            self.answered[row.message_id] = Answered(hash(row.raw), row.answer, transactional=True)
-        while len(self.answered) > ANSWERED_MAX:
-            self.answered.popitem(last=False)
+            self.answered.put(row.message_id, row.raw, transactional=True, answer=row.answer)

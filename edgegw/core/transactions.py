@@ -2,7 +2,8 @@
 
 - OCPP 1.6: the cloud gives the id in StartTransaction.conf. While it is away the box gives one, from a
   reserved range; the pair local <-> cloud is learned when the stored StartTransaction is answered and
-  applied to every later message, for ever after. A transaction that began online keeps the cloud's id.
+  applied to every later message, for as long as one may come (`forget_pairs`). A transaction that began
+  online keeps the cloud's id.
 - OCPP 2.x: the charger makes the id; nothing is ever rewritten.
 - Every look-up is by (charger, id): one charger can never touch another's transaction.
 """
@@ -24,17 +25,22 @@ from edgegw.wire.frames import Call
 
 LOCAL_ID_FIRST = 0x40000000  # half of the positive 31-bit range; clouds count from 1
 LOCAL_ID_LAST = 0x7FFFFFFF
+_DIGITS_MAX = len(str(LOCAL_ID_LAST))
 REFUSED_ID = -1  # what a charger uses that never got an id (1.6 errata 3.54): the cloud must answer it
 RUNNING_MAX = 64  # per charger; beyond it the oldest is closed as "no stop seen"
 ENDED_MAX = 64  # per charger; whose end is remembered, so that a second end changes nothing (fault 36)
 PAIRS_KEPT_S = 60 * 86400.0  # a charger may come back with a Stop long after
+# Per charger, of transactions that do not run and that no stored message is of: what may still be said of
+# them is a Stop that is repeated, or what they cost. More while a person may have parked messages sent again.
+PAIRS_MAX = 64
+PAIRS_MAX_PARKED = 1000
 
 
 class IdPair(msgspec.Struct, frozen=True, gc=False):
     """A 1.6 transaction that began away from the cloud. `cloud` None: not answered yet."""
 
     local: int
-    fingerprint: str  # connector, tag, meter and time of the Start: a repeated Start gets the same id
+    fingerprint: str  # connector, tag, meter and time of the Start while it runs: repeated, it gets this id
     at: float  # wall clock, seconds; 0 while the clock could not be trusted: of no known age
     cloud: int | None = None
 
@@ -101,21 +107,39 @@ class Transactions:
             return []
         undated = [p for p in self._pairs.values() if not p.at]
         dated = [self._keep(replace(p, at=now.wall)) for p in undated]
-        old = [
-            p
-            for p in self._pairs.values()
-            if now.wall - p.at > PAIRS_KEPT_S and str(p.local) not in self.running
-        ]
-        for pair in old:
+        return [*dated, *self._forget([p for p in self._idle_pairs() if now.wall - p.at > PAIRS_KEPT_S])]
+
+    def forget_pairs(self, most: int = PAIRS_MAX) -> list[SaveDocument]:
+        """All but the newest `most`. As `forget_old_pairs`, whatever time it is."""
+        idle = self._idle_pairs()
+        return self._forget(idle[: max(0, len(idle) - most)])
+
+    def _idle_pairs(self) -> list[IdPair]:
+        return [p for p in self._pairs.values() if str(p.local) not in self.running]
+
+    def _forget(self, pairs: list[IdPair]) -> list[SaveDocument]:
+        for pair in pairs:  # a newer one may have taken over its words, or the cloud's id
             del self._pairs[pair.local]
-            self._by_fingerprint.pop(pair.fingerprint, None)
-            if pair.cloud is not None:
-                self._by_cloud.pop(pair.cloud, None)
-        return [*dated, *(self._document(pair.local, None) for pair in old)]
+            if self._by_fingerprint.get(pair.fingerprint) == pair.local:
+                del self._by_fingerprint[pair.fingerprint]
+            if pair.cloud is not None and self._by_cloud.get(pair.cloud) == pair.local:
+                del self._by_cloud[pair.cloud]
+        return [self._document(pair.local, None) for pair in pairs]
+
+    def _no_repeat(self, transaction_id: str) -> None:
+        """It does not run any more: the words of its Start need no room, however long a backlog becomes."""
+        is_number = transaction_id.isdecimal() and len(transaction_id) <= _DIGITS_MAX
+        pair = self._pairs.get(int(transaction_id)) if is_number else None
+        if pair is None or not pair.fingerprint:
+            return
+        if self._by_fingerprint.get(pair.fingerprint) == pair.local:
+            del self._by_fingerprint[pair.fingerprint]
+        self._pairs[pair.local] = replace(pair, fingerprint="")
 
     def _keep(self, pair: IdPair) -> SaveDocument:
         self._pairs[pair.local] = pair
-        self._by_fingerprint[pair.fingerprint] = pair.local
+        if pair.fingerprint:
+            self._by_fingerprint[pair.fingerprint] = pair.local
         if pair.cloud is not None and pair.cloud != REFUSED_ID:
             self._by_cloud[pair.cloud] = pair.local
         return self._document(pair.local, msgspec.json.encode(pair))
@@ -147,7 +171,7 @@ class Transactions:
         self.running[transaction_id] = record
         self._past.pop(transaction_id, None)
         self._now_means(record)
-        return [*saved, SaveTransaction(record)]
+        return [*saved, _saved_running(record)]
 
     def _now_means(self, record: TransactionRecord) -> None:
         """A cloud that counts anew gives an id that once was another transaction's: the newest counts."""
@@ -161,6 +185,7 @@ class Transactions:
             old.append(next(iter(self.running.values())))
         for record in old:
             self.running.pop(record.id, None)
+            self._no_repeat(record.id)
         return [SaveTransaction(replace(r, running=False, flags=(*r.flags, "no_stop_seen"))) for r in old]
 
     def uses_tag(self, id_token: object, *, besides: str) -> bool:
@@ -177,8 +202,8 @@ class Transactions:
         record = records.get(transaction_id)
         if record is None:
             return []
-        records[transaction_id] = replace(record, cloud_id=cloud_id)
-        return [SaveTransaction(records[transaction_id])]
+        named = records[transaction_id] = replace(record, cloud_id=cloud_id)
+        return [_saved_running(named) if named.running else SaveTransaction(named)]
 
     def metered(self, call: Call) -> None:
         """MeterValues.req of 1.6; kept in memory, saved with the Stop."""
@@ -196,6 +221,7 @@ class Transactions:
         if key in self._past:
             return []
         record = self.running.pop(key, None)
+        self._no_repeat(key)
         if record is None:
             record = TransactionRecord(
                 charger=self._charger, id=key, received_at=now.wall, flags=("no_start_seen",)
@@ -217,7 +243,7 @@ class Transactions:
         return SaveTransaction(record)
 
     def event(self, call: Call, now: Instant, *, offline: bool) -> list[SaveTransaction]:
-        """TransactionEvent.req of 2.x. Saved at its start and end, held in memory between."""
+        """TransactionEvent.req of 2.x. Saved at its start and end and when it says more than a reading."""
         payload = call.payload
         info = payload.get("transactionInfo")
         key = str(info.get("transactionId", "")) if isinstance(info, dict) else ""
@@ -245,7 +271,8 @@ class Transactions:
         saved: list[SaveTransaction] = []
         if known is None:
             saved = self._close_orphans(0)
-            saved.append(SaveTransaction(record))
+        if known is None or replace(record, meter_last_wh=known.meter_last_wh) != known:
+            saved.append(_saved_running(record))
         self.running[key] = record
         return saved
 
@@ -284,12 +311,27 @@ class Transactions:
         """Oldest first, as `recover` wants them."""
         return tuple(islice(reversed(self._past.values()), count))[::-1]
 
+    def metered_before(self, transaction_id: str, register_wh: int) -> None:
+        """After a restart: the last reading of a running transaction that was kept, wherever that was."""
+        record = self.running.get(transaction_id)
+        if record is None or record.meter_last_wh is not None:
+            return
+        if record.meter_start_wh is None or register_wh >= record.meter_start_wh:
+            self.running[transaction_id] = replace(record, meter_last_wh=register_wh)
+
     def recover(self, running: tuple[TransactionRecord, ...], ended: tuple[TransactionRecord, ...]) -> None:
         """`ended` as well: a Stop that is repeated after a restart must not write over its record."""
         self.running = {record.id: record for record in running}
         self._past = OrderedDict((record.id, record) for record in ended[-ENDED_MAX:])
         for record in running:
             self._now_means(record)
+        for local in [str(local) for local in self._pairs if str(local) not in self.running]:
+            self._no_repeat(local)
+
+
+def _saved_running(record: TransactionRecord) -> SaveTransaction:
+    """Without its last reading: after a restart it would be old, and look like the newest."""
+    return SaveTransaction(replace(record, meter_last_wh=None))
 
 
 def _from_event(charger: str, key: str, payload: dict[str, Any], now: Instant) -> TransactionRecord:

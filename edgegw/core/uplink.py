@@ -8,13 +8,14 @@ may still come and is then learned from, not passed on.
 from __future__ import annotations
 
 from edgegw.core import file_status, learning, local_csms, own_reports, replay, rewriting, routing, sanity
+from edgegw.core.answered import Answered
 from edgegw.core.authorization import token_1x, token_2x
 from edgegw.core.calls import NEVER, Origin, Outgoing, Priority
 from edgegw.core.effects import CloseCloud, Effect, Noticed, SendCharger, SendCloud
 from edgegw.core.events import Instant
 from edgegw.core.records import Discard, Lane
 from edgegw.core.routing import FromCharger, Newest, Up
-from edgegw.core.state import Answered, ChargerState
+from edgegw.core.state import ChargerState
 from edgegw.wire import frames, tokens
 from edgegw.wire.error_codes import ErrorMeaning, error_code
 from edgegw.wire.frames import Call, CallError, CallResult, CallResultError, Send
@@ -54,7 +55,7 @@ def _carry(state: ChargerState, call: Call, rule: FromCharger, now: Instant) -> 
         return _authorize_here(state, call, rule, now)
     if transactional and state.holds_transactions:
         return serve(state, call, now, note="behind_queue")
-    if rule.keep is Lane.STATUS and state.serves and state.outbox.has_states:
+    if rule.keep is Lane.STATUS and state.outbox.has_states and state.serves:
         # The stored state would arrive later and be taken for the newer one (1.6 4.9 rule 4).
         return serve(state, call, now, note="behind_queue")
     if up is Up.FILES and state.serves and state.outbox.has_early(call.action):
@@ -236,7 +237,7 @@ def _pass_on(state: ChargerState, out: Outgoing, frame: CallResult | CallError, 
             effects = [*state.site.cloud_took_id(cloud_id)]
         state.remember_answer(call.id, data, by_cloud=True)
         return [*effects, SendCharger(data), *_learn(state, call, frame, now)]
-    state.answered.pop(call.id, None)  # the charger may try again with the same id
+    state.answered.forget(call.id)  # the charger may try again with the same id
     return [SendCharger(data)]
 
 
@@ -340,7 +341,7 @@ def _give_up(state: ChargerState, out: Outgoing, now: Instant) -> list[Effect]:
         return [CloseCloud(text), Noticed("cloud_silent", f"{state.identity}: cloud gave {text}")]
     state.to_cloud.give_up()
     if not out.answered:
-        state.answered.pop(out.call.id, None)  # nobody answered: asked again, it is asked anew
+        state.answered.forget(out.call.id)  # nobody answered: asked again, it is asked anew
     return advance(state, now)
 
 

@@ -33,6 +33,8 @@ def _masks() -> Iterator[bytes]:
 
 _fresh_mask = _masks().__next__
 
+_SHORT_PLAIN = [bytes((FINAL_TEXT, length)) for length in range(126)]  # headers
+
 
 def read_masked(chunk: bytes) -> bytes | None:
     """The text of `chunk` when that is exactly one final text frame of a client."""
@@ -68,18 +70,21 @@ def read_plain(chunk: bytes) -> bytes | None:
 
 def write_plain(text: bytes) -> bytes:
     """One final text frame as a server sends it."""
-    return _header(len(text), 0) + text
+    length = len(text)
+    if length < 126:
+        return _SHORT_PLAIN[length] + text  # nearly every answer
+    return _header(length, 0) + text
 
 
 def write_masked(text: bytes) -> bytes:
     """One final text frame as a client sends it, with a fresh unpredictable mask (RFC 6455 5.3)."""
     mask = _fresh_mask()
-    return _header(len(text), 0x80) + mask + apply_mask(text, mask)
+    return b"".join((_header(len(text), 0x80), mask, apply_mask(text, mask)))
 
 
 def _header(length: int, mask_bit: int) -> bytes:
     if length < 126:
         return bytes((FINAL_TEXT, mask_bit | length))
     if length <= LENGTH_MAX:
-        return bytes((FINAL_TEXT, mask_bit | 126, length >> 8, length & 0xFF))
+        return (FINAL_TEXT << 24 | (mask_bit | 126) << 16 | length).to_bytes(4, "big")
     return bytes((FINAL_TEXT, mask_bit | 127)) + length.to_bytes(8, "big")

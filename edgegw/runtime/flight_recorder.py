@@ -1,11 +1,12 @@
 """The flight recorder: what happened to each charger, on its way to the telemetry file and to who watches.
 
 ```
-session ─ take ─ scribe ─ blocks in memory ─ [about a second] ─ sink
+session ─ take ─ [a few at a time] ─ scribe ─ blocks in memory ─ [about a second] ─ sink
 ```
 Rules of this file:
-- A session's part is `take`: a record in memory, a few microseconds. Nothing is packed, compressed or written
-  there, nothing parsed is held, and a bug there is this file's own.
+- A session's part is `take`: a place in a list. Secrets go and records are made for a few entries at a time:
+  between two messages that costs half as much again. Whoever looks at records sees to the list first.
+  Nothing is packed, compressed or written there, and a bug there is this file's own.
 - Nothing waits for this: what is too much is dropped and counted, and a line says that it is missing.
 - Lines are made of records for who watches, and for nobody else.
 """
@@ -20,7 +21,8 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from edgegw.core import flight, flight_site
-from edgegw.core.flight import IdGiven, Line
+from edgegw.core.events import ChargerSpoke, CloudSpoke, Rewired
+from edgegw.core.flight import FrameTurnedAway, IdGiven, Line, Recordable
 from edgegw.core.flight_block import Block, lines
 from edgegw.core.site import Site
 from edgegw.runtime import clock
@@ -37,6 +39,10 @@ TELL_EVERY_S: Final = 0.05  # those who watch
 LOOK_EVERY_S: Final = 0.25  # whether somebody does
 WRITE_EVERY_S: Final = 1.0
 WAITING_BYTES_MAX: Final = 4 * 1024 * 1024  # not written yet: a disk that stands still costs frames
+TAKEN_MAX: Final = 64  # entries, of about 16 messages and their answers
+LONG_BYTES: Final = (
+    64 * 1024
+)  # a frame of more does not wait for others: TAKEN_MAX of them are a lot of memory
 STATE_EVERY_S: Final = 600.0  # of a charger that speaks: a replay can begin there
 
 
@@ -56,6 +62,7 @@ class FlightRecorder:
         self._site = site
         self._about = about
         self._scribe = Scribe(next_n, on_full=self._keep, on_rewired=self._rewired)
+        self._taken: list[Entry] = []
         self._missing = 0
         self._waiting: deque[Block] = deque()
         self._waiting_bytes = 0
@@ -91,12 +98,21 @@ class FlightRecorder:
     # --- on the way of messages -------------------------------------------------------------------
 
     def take(self, entry: Entry) -> None:
-        try:
-            self._scribe.add(entry)
-        except Exception:  # the edge between deciding and watching
-            self._missing += 1
-            with self._guard:
-                raise
+        self._taken.append(entry)
+        thing = entry[2]
+        if len(self._taken) >= TAKEN_MAX or (type(thing) in _MAY_NOT_WAIT and _cannot_wait(thing)):
+            self._make_records()
+
+    def _make_records(self) -> None:
+        """Of all that was taken, in that order."""
+        taken, self._taken = self._taken, []
+        for entry in taken:
+            try:
+                self._scribe.add(entry)
+            except Exception:  # the edge between deciding and watching
+                self._missing += 1
+                with self._guard:
+                    raise
 
     def ids(self, new_id: Callable[[], str]) -> Callable[[], str]:
         """`new_id`, with every id it gives kept: a replay must give the same."""
@@ -116,6 +132,7 @@ class FlightRecorder:
 
     def _add_site(self, *, start: bool) -> None:
         """The box started, or what the site decides changed."""
+        self._make_records()
         self._scribe.add_of_box(flight.STARTED, clock.now(), {"start": start, **self.header()})
 
     def _keep(self, full: Block) -> None:
@@ -145,6 +162,7 @@ class FlightRecorder:
                 await self._write()
 
     async def _write(self) -> None:
+        self._make_records()
         self._say_missing()
         self._scribe.close()
         self._full.clear()
@@ -185,6 +203,7 @@ class FlightRecorder:
 
     def tell(self) -> None:
         """Those who watch know everything there is now."""
+        self._make_records()
         news = [block.news() for block in (*self._waiting, self._scribe.block)]
         if self.listeners:
             with self._guard:
@@ -192,10 +211,22 @@ class FlightRecorder:
 
     def unwritten(self) -> list[tuple[int, bytes]]:
         """What is not in the file yet, oldest first, for `flight_block.lines`."""
+        self._make_records()
         return [(one.first_n, one.pack()) for one in (*self._writing, *self._waiting, self._scribe.block)]
 
     def header(self) -> dict[str, Any]:
         return {**self._about, "site": flight_site.to_data(self._site, masked)}
+
+
+_MAY_NOT_WAIT = frozenset({ChargerSpoke, CloudSpoke, FrameTurnedAway, Rewired})
+
+
+def _cannot_wait(thing: Recordable) -> bool:
+    """What it says of the site holds now, or it is long. What is sent was heard, or is short."""
+    kind = type(thing)
+    if kind is ChargerSpoke or kind is CloudSpoke:
+        return len(thing.frame.raw) > LONG_BYTES  # type: ignore[union-attr]
+    return kind is Rewired or len(thing.data) > LONG_BYTES  # type: ignore[union-attr]
 
 
 def _is_quiet(session: Session) -> bool:

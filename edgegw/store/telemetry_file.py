@@ -25,6 +25,7 @@ NAME: Final = "telemetry.db"
 SCHEMA: Final = "telemetry_schema"
 APPLICATION_ID: Final = 0x65647431  # "edt1"
 CHECK_BYTES_MAX: Final = 32 * 1024 * 1024  # a file this small is checked whole in 0.15 s
+CACHE_KIB: Final = 2 * 1024  # it grows at one end and is cut at the other: little of it is read twice
 ASIDE_KEPT: Final = 3  # damaged files that stay for whoever looks into it; older ones go
 _BESIDE: Final = ("-wal", "-shm", "-journal", "")
 
@@ -74,6 +75,7 @@ async def _existing(path: Path) -> Database:
     """Made when it is not there, or when it was never finished. Raises Damaged, sqlite3.Error."""
     database = await Database.connect(path, new=not size(path))
     try:
+        await database.fetch(f"PRAGMA cache_size = -{CACHE_KIB}")
         await _inspect(database, path)
     except BaseException:
         await database.close()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegw.core.draw import drawn_amps
+from edgegw.core.draw import amps_in_frame, drawn_amps, said_amps
 
 
 def read(*sampled: dict[str, Any], phases: int = 3, limit_a: float = 16.0, **known: Any) -> Any:
@@ -171,3 +173,67 @@ def test_whatever_comes_nothing_breaks_and_what_is_known_is_a_current(
         drawn = read(sample, {"measurand": measurand, "value": value}, phases=phases)
         assert drawn is None or len(drawn) == phases
         assert all(a is None or (math.isfinite(a) and a >= 0) for a in drawn or ())
+
+
+# --- one message as it came -----------------------------------------------------------------------
+
+_WORDS = st.sampled_from(
+    (
+        *("Current.Import", "Current.Import\n", "Current.Import.Offered", "Voltage", "L1", "L2-N", "N", "EV"),
+        *(
+            "Outlet",
+            "SignedData",
+            "Raw",
+            "A",
+            "mA",
+            "W",
+            "",
+            "10.1",
+            "-0.4",
+            "-2",
+            "1e9",
+            "nan",
+            "1e999",
+            " 7 ",
+        ),
+    )
+)
+_ODD = st.one_of(
+    _WORDS, st.integers(-3, 40), st.floats(allow_nan=False), st.booleans(), st.none(), st.just([])
+)
+_UNIT = st.one_of(
+    st.fixed_dictionaries({}, optional={"unit": _ODD, "multiplier": st.integers(-12, 12)}), _ODD
+)
+_USUAL = st.fixed_dictionaries(
+    {"value": st.one_of(_WORDS, st.floats(-5, 99)), "measurand": _WORDS, "phase": _WORDS},
+    optional={"unit": _WORDS, "location": _WORDS, "format": _WORDS},
+)
+_STRANGE = st.dictionaries(
+    st.sampled_from(["value", "measurand", "phase", "unit", "location", "format"]), _ODD
+).flatmap(lambda item: st.one_of(st.just(item), _UNIT.map(lambda unit: {**item, "unitOfMeasure": unit})))
+
+
+def as_it_came(meter_values: object) -> bytes:
+    return orjson.dumps([2, "m1", "MeterValues", {"connectorId": 1, "meterValue": meter_values}])
+
+
+@given(st.lists(st.lists(_USUAL, max_size=5), max_size=3))
+def test_a_usual_message_says_the_same_whole_and_in_parts(samples: list[Any]) -> None:
+    values = [{"timestamp": "2026-11-20T10:00:00Z", "sampledValue": sampled} for sampled in samples]
+    assert amps_in_frame(as_it_came(values)) == pytest.approx(said_amps(values))
+
+
+@given(st.one_of(st.lists(st.fixed_dictionaries({"sampledValue": st.lists(_STRANGE, max_size=4)})), _ODD))
+def test_a_strange_message_says_the_same_or_is_left_to_who_reads_it_in_parts(values: Any) -> None:
+    raw = as_it_came(values)
+    try:
+        found = amps_in_frame(raw)
+    except msgspec.MsgspecError:
+        return
+    assert found == pytest.approx(said_amps(orjson.loads(raw)[3]["meterValue"]))
+
+
+@pytest.mark.parametrize("raw", [b"", b"[2]", b'[3,"m1",{}]', b'[2,"m1","MeterValues",[]]', b"\xff"])
+def test_what_is_no_meter_values_is_left_to_who_reads_it_in_parts(raw: bytes) -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        amps_in_frame(raw)

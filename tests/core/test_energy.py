@@ -427,6 +427,70 @@ def test_what_passed_between_the_last_write_and_a_power_cut_is_found_in_the_next
     assert reads(told, 9000) == 8000
 
 
+def record(told: Story, transaction: str = "101") -> tuple[int | None, int | None]:
+    """First and last reading of a running transaction, as people see it."""
+    found = told.core.state.transactions.running[transaction]
+    return found.meter_start_wh, found.meter_last_wh
+
+
+def test_after_a_restart_a_running_transaction_has_the_last_reading_that_was_kept():
+    told = at_home()
+    begins(told, 1000)
+    told.after(10 * MINUTE)
+    reads(told, 3000)
+    told.after(MINUTE)
+    reads(told, 3200)
+    told.after(1.0)
+    reads(told, 3210)
+    assert record(told) == (1000, 3210)
+    told.restart()
+    assert record(told) == (1000, 3200), "what the store knows: at most a minute old"
+    told.charger.connects()
+    reads(told, 3300)
+    assert record(told) == (1000, 3300)
+
+
+def test_after_a_restart_it_is_not_known_what_nobody_kept():
+    told = at_home()
+    begins(told, 1000)
+    assert record(told) == (1000, 1000)
+    told.restart()
+    assert record(told) == (1000, None), "not 0 Wh"
+    told = at_home()
+    begins(told, 1000)
+    told.after(10 * MINUTE)
+    reads(told, 2000)
+    ends(told, 2500)
+    begins(told, 2500)
+    told.restart()
+    (running,) = told.core.state.transactions.running.values()
+    assert (running.meter_start_wh, running.meter_last_wh) == (2500, None), (
+        "the reading was of the one before"
+    )
+
+
+def test_after_a_restart_a_2x_transaction_has_its_first_and_its_last_reading():
+    told = online(V201)
+    told.cloud.is_polite = True
+    place = {"evse": {"id": 1, "connectorId": 1}}
+    told.charger.sends("TransactionEvent", event("Started", seq=0, **place))
+    told.after(10 * MINUTE)
+    told.charger.sends(
+        "TransactionEvent", event("Updated", seq=1, meterValue=values(told, sample(7000)), **place)
+    )
+    told.after(10 * MINUTE)
+    told.charger.sends(
+        "TransactionEvent", event("Updated", seq=2, meterValue=values(told, sample(7500)), **place)
+    )
+    told.restart()
+    assert record(told, "tx-1") == (7000, 7500)
+    told.charger.connects()
+    told.charger.sends(
+        "TransactionEvent", event("Updated", seq=3, meterValue=values(told, sample(7600)), **place)
+    )
+    assert record(told, "tx-1") == (7000, 7600), "what it had before the restart is still its own"
+
+
 def test_over_a_restart_a_jump_is_judged_by_the_wall_clock():
     told = at_home()
     begins(told, 1000)

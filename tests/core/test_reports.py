@@ -198,6 +198,15 @@ def test_the_events_of_notify_event():
     assert (two.code, two.info, two.severity) == ("TemperatureSensor.Temperature", "91.5", None)
 
 
+def test_no_secret_of_a_report_is_kept():
+    told = online(V21)
+    told_so = event(
+        "SecurityCtrlr", "BasicAuthPassword", "hunter2hunter2", techInfo="pwd: hunter2hunter2, ok"
+    )
+    (line,) = says(told, "NotifyEvent", notify(told_so))
+    assert line.info == "***, pwd: ***, ok"
+
+
 @pytest.mark.parametrize(
     ("over", "is_over"),
     [

@@ -9,6 +9,7 @@ from unittest.mock import patch
 import msgspec
 
 from edgegw.core import charger, transactions, uplink
+from edgegw.core.answered import AnsweredCalls
 from edgegw.core.authorization import Authorization
 from edgegw.core.calls import CallQueue, Origin
 from edgegw.core.effects import Effect
@@ -67,14 +68,14 @@ def cloud_ids_of_the_local_range_given_again() -> Any:
 
 @plant
 def boot_refused_because_its_id_was_used_before_the_boot() -> Any:
-    real = ChargerState.forget_chatter
+    real = AnsweredCalls.forget_chatter
 
-    def forget_chatter(self: ChargerState) -> None:
+    def forget_chatter(self: AnsweredCalls) -> None:
         real(self)
-        for message_id, known in list(self.answered.items()):
-            self.answered[message_id] = msgspec.structs.replace(known, earlier=False)
+        kept = self._billing
+        self._billing = {m: msgspec.structs.replace(known, earlier=False) for m, known in kept.items()}
 
-    return patch.object(ChargerState, "forget_chatter", forget_chatter)
+    return patch.object(AnsweredCalls, "forget_chatter", forget_chatter)
 
 
 @plant

@@ -11,7 +11,7 @@ from tests.simulation.regressions import REGRESSIONS
 from tests.simulation.run import simulate
 
 SEEDS = 300  # `make simulate` begins with the same ones and goes on
-CHUNK = 25
+CHUNK = 10  # no test of many minutes on a slow machine
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))

@@ -38,7 +38,7 @@ class Gate:
         assert self.open.wait(PATIENCE_S)
 
     async def is_reached(self) -> None:
-        assert await asyncio.to_thread(self.reached.wait, 20)
+        assert await asyncio.to_thread(self.reached.wait, PATIENCE_S)
 
 
 @pytest.fixture

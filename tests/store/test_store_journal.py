@@ -135,7 +135,7 @@ async def test_what_nobody_waits_for_rides_along(tmp_path):
 
 async def test_what_nobody_waits_for_is_committed_alone_when_nothing_comes_by(tmp_path):
     async with opened(tmp_path / "store") as it:
-        await asyncio.wait_for(it.journal.commit([SaveTransaction(record())]), 5)
+        await asyncio.wait_for(it.journal.commit([SaveTransaction(record())]), 30)
         assert [saved for _, saved in await it.journal.transactions()] == [record()]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from edgegw.core.records import Append
 from edgegw.runtime.audit import AuditEntry
-from edgegw.store import telemetry
+from edgegw.store import telemetry, telemetry_file
 from edgegw.store.telemetry import Telemetry
 from tests.small_disk import fill, small_disk
 from tests.store.rig import opened, row
@@ -108,6 +108,11 @@ async def test_a_day_of_events_costs_the_memory_of_a_moment(tmp_path: Path):
         assert found.dropped == 500
         await found.flush()
         assert await seqs(found) == list(range(telemetry.WAITING_MAX + 491, telemetry.WAITING_MAX + 501))
+
+
+async def test_its_page_cache_is_a_small_one(tmp_path: Path):
+    async with kept(tmp_path) as found:
+        assert await found._database.fetch("PRAGMA cache_size") == [(-telemetry_file.CACHE_KIB,)]
 
 
 async def test_a_bug_while_writing_is_not_the_end_of_it(tmp_path: Path, caplog: pytest.LogCaptureFixture):
