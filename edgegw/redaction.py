@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 
-HIDDEN = "***"
+from edgegw.secret_words import HIDDEN as HIDDEN
+from edgegw.secret_words import names_secret, without_values
+
 TAG_SHOWN_MAX = 4  # characters of a card id, and never more than half of it
-_HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?\w+\s+)[^\s'\",;]+")
+_HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?[a-z][\w-]*\s+)[^\s'\",;{}[\]]+")
 _BASIC = re.compile(r"(?i)\b(basic\s+)[a-z0-9+/]{6,}={0,2}")
 _URL_USER = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/@?#\"']+@")
-_SECRET_NAMES = re.compile(r"(?i)authorizationkey|basicauthpassword|password")
-_SECRET_FIELD = re.compile(r'(?i)("(?:[a-z]*password|authorizationkey)"\s*:\s*)"(?:[^"\\]|\\.)*"')
-_VALUE_FIELD = re.compile(r'(?i)("(?:value|attributeValue)"\s*:\s*)"(?:[^"\\]|\\.)*"')
 
 # After these words follow a cloud's own, or those of a bug: they may name the card that was not liked.
 _CLOUD_SAYS = ": the cloud refused stored "  # `core.replay`
@@ -22,7 +21,7 @@ _TAG_VALUE = re.compile(
 # What a charger adds in its own words: short, no JSON, nothing that names a secret or a card, and no run of
 # hex digits as long as the number of a card (4, 7 or 10 bytes).
 _HARMLESS = re.compile(
-    r"(?!.*(?:passw|authoriz|secret|token|id_?tag|\btag\b|card|rfid|\bu?id\b))"
+    r"(?!.*(?:authoriz|token|id_?tag|\btag\b|card|rfid|\bu?id\b))"
     r"(?!.*\b[0-9a-f]{2}([: -]?)[0-9a-f]{2}(?:\1[0-9a-f]{2}){2,8}\b)"
     r'[^"{}]{1,80}',
     re.IGNORECASE | re.DOTALL,
@@ -30,7 +29,7 @@ _HARMLESS = re.compile(
 
 
 def redact(text: str) -> str:
-    """`text` without credentials: headers, URL users, passwords in OCPP payloads.
+    """`text` without credentials: headers, users in URLs, what belongs to names of secrets.
 
     In a payload that names a password key every value is hidden: which one belongs to it depends on
     the message, and one hidden too many does no harm.
@@ -38,10 +37,7 @@ def redact(text: str) -> str:
     text = _HEADER.sub(rf"\1{HIDDEN}", text)
     text = _BASIC.sub(rf"\1{HIDDEN}", text)
     text = _URL_USER.sub(rf"\1{HIDDEN}@", text)
-    if _SECRET_NAMES.search(text):
-        text = _SECRET_FIELD.sub(rf'\1"{HIDDEN}"', text)
-        text = _VALUE_FIELD.sub(rf'\1"{HIDDEN}"', text)
-    return text
+    return without_values(text)
 
 
 def without_cards(text: str) -> str:
@@ -62,7 +58,7 @@ def mask_tag(tag: str) -> str:
 
 def is_harmless(text: str) -> bool:
     """Whether words of a charger can be shown to everybody: no secret and no card id is in them."""
-    return _HARMLESS.fullmatch(text) is not None
+    return _HARMLESS.fullmatch(text) is not None and not names_secret(text)
 
 
 def plain(text: str) -> str:

@@ -54,6 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+STOPPED = 130
 EXIT_CODES = """\b
 Exit codes, of every command:
     0  done; of status, check and doctor: all right
@@ -63,7 +64,7 @@ Exit codes, of every command:
     4  no answer in time
    70  console only: a bug ended it; the last line names its log
    75  run only: the store broke; start the gateway again
-  130  stopped with Ctrl-C"""
+  130  stopped with Ctrl-C; what goes on until then (--follow) ends with 0"""
 
 
 class LazyGroup(click.Group):
@@ -79,6 +80,13 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (click.Abort, KeyboardInterrupt):  # the end of input is to a question what Ctrl-C is
+            click.echo("stopped", err=True)
+            ctx.exit(STOPPED)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names and lines of commands without importing them: TAB must answer at once."""

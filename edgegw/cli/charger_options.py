@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgegw.cli.asking import Asking
+from edgegw.cli.asking import REFUSED, Asking
 from edgegw.cli.completing import charger_names
 from edgegw.units import parse_duration
 
@@ -43,4 +43,6 @@ def ask_before(asking: Asking, question: str, *, yes: bool) -> None:
     """Ends the command unless the person at the terminal says yes. In a script nobody is asked."""
     if yes or asking.as_json or not sys.stdin.isatty():
         return
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        click.echo("edgegw: nothing was ordered", err=True)
+        sys.exit(REFUSED)

@@ -38,7 +38,7 @@ def _parts(found: Settings, search: str) -> Iterator[str]:
 
 def _line(setting: Setting) -> tuple[str, ...]:
     note = ", ".join(filter(None, ("read-only" if setting.read_only else "", setting.note)))
-    return setting.name, setting.value or "", note
+    return setting.name, setting.in_words if setting.others else setting.value or "", note
 
 
 @click.command("set")

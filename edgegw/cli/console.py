@@ -65,12 +65,13 @@ def console(
 
 def _run(where: Where) -> int:
     from edgegw.tui.app import Console
+    from edgegw.tui.onlooker import parent_is_gone, terminal_is_gone
 
     in_browser = "TEXTUAL_DRIVER" in os.environ  # the web server has pipes for a terminal
     if not in_browser and not (sys.stdout.isatty() and sys.stdin.isatty()):
         raise click.UsageError("the console needs a terminal; `edgegw status` and its like work without one")
     told = _log_to_file()
-    app = Console(where, os.getppid() if in_browser else None)
+    app = Console(where, parent_is_gone() if in_browser else terminal_is_gone(sys.stdin.fileno()))
     signal.signal(signal.SIGTERM, lambda *_: app.exit())  # the terminal is given back as it was
     code = app.run()
     if app.bug:

@@ -248,10 +248,10 @@ def _memory_kib() -> dict[str, int]:
 
 def clock() -> Iterator[Finding]:
     """Does anybody keep it right? By systemd when it is there, else by the kernel."""
-    if time.time() < 1_577_836_800:
-        yield wrong(
-            "clock", f"it says {time.strftime('%Y-%m-%d', time.gmtime())}", "set the clock: NTP, or a battery"
-        )
+    now = time.time()
+    if now < 1_577_836_800:
+        words = f"it says {time.strftime('%Y-%m-%d', time.gmtime(now))}"
+        yield wrong("clock", words, "set the clock: NTP, or a battery")
         return
     kept = _kept_by_systemd()
     if kept is None:

@@ -139,6 +139,7 @@ def ports(config: SiteConfig, *, running: bool) -> Iterator[Finding]:
     doors = {"[chargers] listen": config.chargers.listen, "[control] listen": config.control.listen}
     if config.files is not None:
         doors["[files] listen"] = config.files.listen
+        doors["[files] ftp_listen"] = config.files.ftp_listen
     for key, address in doors.items():
         if address is not None and address.port:
             yield _answers(key, address) if running else _is_free(key, address)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from edgegw import __version__
 from edgegw.cli.doctor_findings import Finding, look, ok, wrong
+from edgegw.cli.power import held_lines
 from edgegw.control.alarm_models import AlarmList
 from edgegw.control.client import ControlClient
 from edgegw.control.faults import ControlFault, NotReachable
@@ -85,7 +86,9 @@ def gateway(shown: Shown) -> Iterator[Finding]:
     if not health.reasons:
         yield ok("gateway", f"edgegw {health.version} runs since {health.started_at[:16]}Z")
     yield from _alarms(_model(AlarmList, shown, "alarms.json"))
-    yield from _meters(_model(PowerView, shown, "power.json"))
+    power = _model(PowerView, shown, "power.json")
+    yield from _meters(power)
+    yield from _held(power)
     for name, why in shown.missing.items():
         if name not in LATER:
             yield look("gateway", f"{name} is missing: {why}")
@@ -115,6 +118,17 @@ def _meters(found: PowerView | None) -> Iterator[Finding]:
             if one.trouble
             else ok(about, "the gateway reads it")
         )
+
+
+def _held(found: PowerView | None) -> Iterator[Finding]:
+    """What nobody can use, because somebody cannot be lowered."""
+    for one, words in zip(found.held if found else (), held_lines(found) if found else (), strict=True):
+        todo = f"edgegw status {one.chargers[0]} says more; until it is back, others share what is left"
+        if one.why == "has never connected":
+            todo = (
+                "connect them, or take them out of the wiring (site file, edgegw wiring): others go without"
+            )
+        yield look("power", words.removeprefix("held: "), todo)
 
 
 def control_socket(path: Path, *, running: bool) -> Iterator[Finding]:

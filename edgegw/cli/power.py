@@ -12,6 +12,7 @@ from edgegw.cli.asking import OK, REFUSED, Asking, asks_gateway
 from edgegw.cli.tables import number, span, table
 from edgegw.control.client import ControlClient
 from edgegw.control.power_models import CircuitView, ConnectorPowerView, LimitView, PhaseAmps, PowerView
+from edgegw.redaction import plain
 from edgegw.units import parse_duration
 
 
@@ -41,6 +42,8 @@ def _parts(found: PowerView) -> Iterator[str]:
         ("CONNECTOR", ">MAY A", ">HAS A", "DRAWS A", "WHY"),
         (_connector(connector) for connector in found.connectors),
     )
+    if found.held:
+        yield "\n".join(held_lines(found))
     if found.limits:
         lines = (
             (
@@ -90,8 +93,23 @@ def _connector(seen: ConnectorPowerView) -> tuple[str, ...]:
         f"{seen.limit_a:g}",
         "-" if seen.accepted_a is None else f"{seen.accepted_a:g}",
         "-" if seen.drawn_a is None else _three(seen.drawn_a),
-        f"{seen.control}: {seen.fault}" if seen.fault else seen.why,
+        _why(seen),
     )
+
+
+def _why(seen: ConnectorPowerView) -> str:
+    if not seen.fault:
+        return seen.why
+    words = f"{seen.control}: {seen.fault}"
+    return f"{words}; {seen.held_a:g} A are kept for it" if seen.held_a else words
+
+
+def held_lines(found: PowerView) -> Iterator[str]:
+    """What circuits keep free for who cannot be lowered now, and so nobody else can use."""
+    for one in found.held:
+        names = ", ".join(plain(name) for name in one.chargers)
+        more = f" ({number(one.connectors, 'connector')})" if one.connectors > len(one.chargers) else ""
+        yield f"held: {one.circuit} keeps {_three(one.held_a)} A free for {names}{more}: {plain(one.why)}"
 
 
 def _three(amps: PhaseAmps | tuple[float | None, ...]) -> str:

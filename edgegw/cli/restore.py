@@ -39,7 +39,12 @@ What this means for charging and billing:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True))
 @click.option(
-    "--config", "path", required=True, type=click.Path(path_type=Path), help="The site file (TOML)."
+    "--config",
+    "path",
+    required=True,
+    envvar="EDGEGW_CONFIG",
+    type=click.Path(path_type=Path),
+    help="The site file (TOML); default $EDGEGW_CONFIG.",
 )
 @click.option("--dry-run", is_flag=True, help="Only look at FILE and say what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -159,7 +164,12 @@ def _ask(file: Path, config: SiteConfig, manifest: Manifest, as_json: bool) -> N
     click.echo(_other_site(config, manifest) + MEANING.format(made_at=_made_at(manifest)), err=True)
     if as_json or not sys.stdin.isatty():
         _fail(as_json, USAGE, "nobody is here to answer: give --yes when this is what you want")
-    if not click.confirm("restore it?", err=True):
+    try:
+        wanted = click.confirm("restore it?", err=True)
+    except click.Abort:
+        click.echo("\nedgegw: nothing was changed", err=True)
+        raise
+    if not wanted:
         _fail(as_json, REFUSED, "nothing was changed")
 
 

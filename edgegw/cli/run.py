@@ -14,7 +14,12 @@ from edgegw.errors import EdgegwError
 
 @click.command()
 @click.option(
-    "--config", "path", type=click.Path(path_type=Path), required=True, help="The site file (TOML)."
+    "--config",
+    "path",
+    required=True,
+    envvar="EDGEGW_CONFIG",
+    type=click.Path(path_type=Path),
+    help="The site file (TOML); default $EDGEGW_CONFIG.",
 )
 def run(path: Path) -> None:
     """Run the gateway until SIGTERM or Ctrl-C.

@@ -19,19 +19,18 @@ from typing import Any
 from urllib.parse import quote
 
 from edgegw.redaction import HIDDEN, redact, without_cards
+from edgegw.secret_words import names_secret
 
 SECRET_CHARACTERS_MIN = 4  # a shorter one would blot out half of everything
 FILE_BYTES_MAX = 64 * 1024
-_SECRET_KEY = re.compile(r"passw|secret|token|credential|api_?key|private|psk|\bpin\b", re.IGNORECASE)
 _REFERENCE = re.compile(r"(_file|_directory|tls_key)$")
 _CHOICES = frozenset({"unknown_tags", "one_transaction_per_tag"})
 _STRING = re.compile(r"""(?x) (?P<text> \"(?:[^"\\]|\\.)*\" | '[^']*' ) | (?P<comment> \#.*$ )""")
 _LINE = re.compile(r"""^(\s*)((?:[\w-]+|"(?:[^"\\]|\\.)*"|'[^']*')(?:\s*\.\s*[\w"'-]+)*)(\s*=\s*)(.+)$""")
-# In the words of anybody: a login and a query of an address, and what is called a password in prose.
+# In the words of anybody: a login and a query of an address. What is called a secret: `edgegw.secret_words`.
 _ANYWHERE = (
     (re.compile(r"""(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/"']+@"""), rf"\1{HIDDEN}@"),
     (re.compile(r"""(?i)(\b[a-z][a-z0-9+.-]*://[^\s?#"']*\?)[^\s#"']+"""), rf"\1{HIDDEN}"),
-    (re.compile(r"""(?i)((?:passw(?:or)?d|pwd|secret|token|api_?key)\s*=\s*)[^\s"',;&]+"""), rf"\1{HIDDEN}"),
 )
 
 
@@ -73,16 +72,16 @@ class Scrubber:
         return without_cards(self.text(text))
 
     def document(self, raw: bytes) -> bytes:
-        """A JSON document, or one on each line."""
+        """A JSON document, or one on each line: each text of it, and what belongs to names of secrets."""
         try:
-            return _encoded(json.dumps(self._value(json.loads(raw)), indent=1, ensure_ascii=False))
+            return _encoded(redact(json.dumps(self._value(json.loads(raw)), indent=1, ensure_ascii=False)))
         except ValueError:
             lines = (self._ndjson(line) for line in raw.decode("utf-8", "replace").splitlines())
             return _encoded("\n".join(lines) + "\n")
 
     def _ndjson(self, line: str) -> str:
         try:
-            return json.dumps(self._value(json.loads(line)), ensure_ascii=False)
+            return redact(json.dumps(self._value(json.loads(line)), ensure_ascii=False))
         except ValueError:
             return self.line(line)
 
@@ -152,7 +151,7 @@ def _secret_values(key: str, value: Any) -> Iterator[str]:
 
 
 def _is_secret(key: str) -> bool:
-    return bool(_SECRET_KEY.search(key)) and not _REFERENCE.search(key) and key not in _CHOICES
+    return names_secret(key) and not _REFERENCE.search(key) and key not in _CHOICES
 
 
 def _without_comment(line: str) -> str:

@@ -10,6 +10,7 @@ import click
 from edgegw.cli.alarms import in_short
 from edgegw.cli.asking import OK, REFUSED, Asking, asks_gateway
 from edgegw.cli.completing import charger_names
+from edgegw.cli.power import held_lines
 from edgegw.cli.tables import age, facts, fit, number, size, span
 from edgegw.control.alarm_models import AlarmList
 from edgegw.control.client import ControlClient
@@ -23,15 +24,19 @@ CONNECTORS_SHOWN = 20
 
 @click.command()
 @click.argument("charger", required=False, shell_complete=charger_names)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what changes, a line each, until Ctrl-C.")
 @asks_gateway
-def status(client: ControlClient, asking: Asking, charger: str | None) -> int:
+def status(client: ControlClient, asking: Asking, charger: str | None, follow: bool) -> int:
     """Say how the gateway is and what the site does; of CHARGER, what is the matter with it in one line.
 
     Exit code 0: all right, a cloud that is away included (the box is there for that). 1: it cannot do its
-    work; the reason is printed. 3: it does not answer.
+    work; the reason is printed. 3: it does not answer. With --follow a gateway that goes is told and waited
+    for; with --json there is one JSON document per line.
     """
+    if follow:
+        return _follow(client, asking, charger)
     if charger is not None:
-        asking.tell(client, f"{charger}: {plain(client.charger(charger).verdict)}")
+        asking.tell(client, "; ".join(_of_charger(client, charger)))
         return OK
     health = client.health()
     documents = {"health": client.last}
@@ -49,6 +54,25 @@ def status(client: ControlClient, asking: Asking, charger: str | None) -> int:
     else:
         click.echo(fit(_text(health, site, power, alarms)))
     return REFUSED if health.status == "degraded" else OK
+
+
+def _follow(client: ControlClient, asking: Asking, charger: str | None) -> int:
+    from edgegw.cli import status_follow
+
+    if charger is not None:
+        client.charger(charger)  # one that nobody knows is a mistake and nothing to wait for
+    status_follow.follow(asking, charger)
+    return OK
+
+
+def _of_charger(client: ControlClient, charger: str) -> Iterator[str]:
+    """Its verdict, and what is kept free for connectors that nobody can lower now."""
+    power = client.detail(charger).power
+    verdict = plain(client.charger(charger).verdict)  # the last answer is what --json prints
+    yield f"{charger}: {verdict}"
+    for one in power:
+        if one.held_a and "kept for it" not in verdict:
+            yield f"{one.held_a:g} A of {plain(one.circuit)} are kept for connector {one.connector}"
 
 
 def _text(health: Health, site: SiteView | None, power: PowerView | None, alarms: AlarmList | None) -> str:
@@ -94,6 +118,7 @@ def _power(power: PowerView) -> Iterator[tuple[str, str]]:
             yield "", f"{name} at {connector.limit_a:g} A: {why}"
     if len(shown) > CONNECTORS_SHOWN:
         yield "", f"and {number(len(shown) - CONNECTORS_SHOWN, 'connector')} more: edgegw power"
+    yield from (("", words) for words in held_lines(power))
     yield from (("alarm", text) for text in power.alarms)
 
 

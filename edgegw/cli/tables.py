@@ -22,6 +22,10 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegw.redaction import plain
+from edgegw.wording import number as number
+from edgegw.wording import seconds_since
+from edgegw.wording import size as size
+from edgegw.wording import span as span
 
 PIPE_WIDTH = 100_000
 USUAL_WIDTH = 80  # of a terminal that does not say
@@ -98,9 +102,9 @@ def _share_out(widths: list[int], wanted: Sequence[int], room: int) -> None:
     """Widen towards `wanted`, those that want least first, as far as there is room."""
     left = room - sum(widths)
     waiting = sorted(range(len(widths)), key=lambda n: wanted[n] - widths[n])
-    for place, number in enumerate(waiting):
-        more = max(0, min(wanted[number] - widths[number], left // (len(waiting) - place)))
-        widths[number] += more
+    for place, column in enumerate(waiting):
+        more = max(0, min(wanted[column] - widths[column], left // (len(waiting) - place)))
+        widths[column] += more
         left -= more
 
 
@@ -149,16 +153,7 @@ def age(time: str | None, now: datetime | None = None) -> str:
     """How long ago an RFC 3339 time was: "12 s", "5 min", "3 h", "2 days"; "" for none."""
     if not time:
         return ""
-    seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(time)).total_seconds()
-    return span(max(0.0, seconds))
-
-
-def span(seconds: float) -> str:
-    """A length of time in its largest unit that fits twice; people compare, they do not calculate."""
-    for name, unit in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds:.0f} s"
+    return span(seconds_since(time, now or datetime.now(UTC)))
 
 
 def minute(time: str | None) -> str:
@@ -169,16 +164,3 @@ def minute(time: str | None) -> str:
 def second(time: str | None) -> str:
     """`2026-11-21 03:44:07Z`"""
     return f"{time[:10]} {time[11:19]}Z" if time else ""
-
-
-def size(count: int | None) -> str:
-    if count is None:
-        return "unknown"
-    for name, unit in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count} B"
-
-
-def number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

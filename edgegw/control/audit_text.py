@@ -8,27 +8,20 @@ Rules of this file:
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import msgspec
 
 from edgegw.control.masking import WITHHELD, mask_tag
 from edgegw.redaction import HIDDEN, plain, redact
+from edgegw.secret_words import mentions_secret, names_secret
 
 TEXT_MAX = 300
 DEPTH_MAX = 16  # deeper is no order that this API knows
 
-_SECRET_WORD = re.compile(
-    r"passw|passphrase|passcode|pwd|authorization|secret|credential|psk|token|(?:private|api|wpa|encryption).?key"
-    r"|simpin|pin.?code|(?<![a-z])pin(?![a-z])",
-    re.IGNORECASE,
-)
-_SECRET_NAME = re.compile(
-    r"passw|passphrase|authorization(?!list)|secret|credential|psk|^token|private|^pin$", re.IGNORECASE
-)
 _TAG_NAMES = frozenset({"idtag", "parentidtag", "idtoken", "groupidtoken", "additionalidtoken", "id_tag"})
-_VALUE_NAMES = frozenset({"value", "attributevalue", "data"})
+_TAG_WORDS = ("idtag", "idtoken", "id_tag", "id_token")
+_VALUE_NAMES = frozenset({"value", "attributevalue", "actualvalue", "data"})
 
 
 def shown_body(body: bytes) -> str:
@@ -37,7 +30,7 @@ def shown_body(body: bytes) -> str:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    hide_values = _SECRET_WORD.search(body.decode("utf-8", "replace")) is not None
+    hide_values = names_secret(body.decode("utf-8", "replace"))
     masked = _masked(document, "", hide_values, 0)
     return shortened(redact(json.dumps(masked, ensure_ascii=False, separators=(",", ":"))))
 
@@ -57,7 +50,7 @@ def _masked(value: Any, name: str, hide_values: bool, depth: int) -> Any:
     if isinstance(value, list):
         return [_masked(inner, name, hide_values, depth + 1) for inner in value]
     folded = name.casefold()
-    if _SECRET_NAME.search(name) or (hide_values and folded in _VALUE_NAMES):
+    if names_secret(name) or (hide_values and folded in _VALUE_NAMES):
         return HIDDEN
     if isinstance(value, str):
         return mask_tag(value) if folded in _TAG_NAMES else _text(value)
@@ -67,8 +60,7 @@ def _masked(value: Any, name: str, hide_values: bool, depth: int) -> Any:
 def _text(value: str) -> str:
     """A document inside a text, such as the data of a DataTransfer, may hold anything."""
     folded = value.casefold()
-    if ("{" in value or "=" in value or ":" in value) and _SECRET_WORD.search(value):
-        return WITHHELD
-    if "{" in value and any(tag in folded for tag in ("idtag", "idtoken")):
+    is_document = "{" in value or "=" in value or ":" in value
+    if is_document and (mentions_secret(value) or any(tag in folded for tag in _TAG_WORDS)):
         return WITHHELD
     return redact(value)

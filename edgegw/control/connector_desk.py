@@ -1,7 +1,7 @@
 """Leaving connectors out of balancing for a while, and limiting single ones.
 
 Rules of this file: those of `control.service`. A bypass is refused when it could not hold; what is ordered
-is kept over a restart and acted on at once.
+is acted on at once and answered when it is on the disk.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from edgegw.balance.connector_orders import ConnectorOrder, Kind
 from edgegw.control import detail_models as models
+from edgegw.control.durable import holds_on_disk
 from edgegw.control.power_desk import load_of
 from edgegw.control.problem import Problem
 from edgegw.core import plugs
@@ -57,8 +58,8 @@ class ConnectorDesk:
 
     # --- orders ---------------------------------------------------------------------------------
 
-    def bypass(self, identity: str, order: models.BypassOrder, asker: str) -> models.ConnectorOrders:
-        """Raises Problem: "not_balanced", "not_steered", "no_room"."""
+    async def bypass(self, identity: str, order: models.BypassOrder, asker: str) -> models.ConnectorOrders:
+        """Raises Problem: "not_balanced", "not_steered", "no_room", "not_stored"."""
         load, names = self._connectors(identity, order.connector)
         self._check_steered(load, names)
         load.step()  # by what is so now
@@ -70,23 +71,30 @@ class ConnectorDesk:
             raise Problem(409, "no_room", text)
         self._set(load, "bypass", names, None, order.for_s)
         log.info("%s left %s out of balancing for %.0f s", asker, ", ".join(names), order.for_s)
+        await holds_on_disk(load, f"{' and '.join(names)} is left out of balancing")
         return self.orders(identity)
 
-    def limit(self, identity: str, order: models.ConnectorLimitOrder, asker: str) -> models.ConnectorOrders:
-        """Raises Problem: "not_balanced". It takes the place of a bypass, and a bypass of it."""
+    async def limit(
+        self, identity: str, order: models.ConnectorLimitOrder, asker: str
+    ) -> models.ConnectorOrders:
+        """In place of a bypass, as a bypass is of it. Raises Problem: "not_balanced", "not_stored"."""
         load, names = self._connectors(identity, order.connector)
         self._set(load, "limit", names, order.limit_a, order.for_s)
         log.info("%s limited %s to %g A for %.0f s", asker, ", ".join(names), order.limit_a, order.for_s)
+        await holds_on_disk(load, f"the limit of {' and '.join(names)} holds")
         return self.orders(identity)
 
-    def end(self, kind: Kind, identity: str, connector: int | None, asker: str) -> models.ConnectorOrders:
-        """Raises Problem: "not_balanced", "no_such_order"."""
+    async def end(
+        self, kind: Kind, identity: str, connector: int | None, asker: str
+    ) -> models.ConnectorOrders:
+        """Raises Problem: "not_balanced", "no_such_order", "not_stored"."""
         load, names = self._connectors(identity, connector)
         ended = [name for name in names if load.control.connector_orders.clear(kind, name)]
         if not ended:
             raise Problem(404, "no_such_order", f"there is no {kind} on {', '.join(names)}")
         load.limits_changed()
         log.info("%s ended the %s of %s", asker, kind, ", ".join(ended))
+        await holds_on_disk(load, f"the {kind} of {' and '.join(ended)} has ended")
         return self.orders(identity)
 
     def _set(self, load: LoadLoop, kind: Kind, names: list[str], limit_a: float | None, for_s: float) -> None:

@@ -114,6 +114,16 @@ class Setting(View):
     read_only: bool
     type: str = Field(description='2.x: "boolean", "integer", ...; 1.6 does not say: ""')
     note: str = Field(description="why it is not shown, or must not be changed here; its unit and limits")
+    others: dict[str, str] = Field(
+        default={}, description='2.x: "Target", "MinSet", "MaxSet", where they differ from the value'
+    )
+
+    @property
+    def in_words(self) -> str:
+        """The value with what stands beside it: "10 (Target 16)"; "-" where there is none."""
+        value = "-" if self.value is None else self.value
+        beside = ", ".join(f"{kind} {other}" for kind, other in self.others.items())
+        return f"{value} ({beside})" if beside else value
 
 
 class Settings(View):

@@ -109,23 +109,27 @@ async def trigger_message(request: Request, identity: Identity, order: models.Tr
     "/bypass", response_model=models.ConnectorOrders, summary="Leave it out of balancing for a while"
 )
 async def bypass_charger(request: Request, identity: Identity, order: models.BypassOrder) -> Response:
-    return json_answer(service_of(request).connectors.bypass(identity, order, asker_of(request)))
+    return json_answer(await service_of(request).connectors.bypass(identity, order, asker_of(request)))
 
 
 @routes.delete("/bypass", response_model=models.ConnectorOrders, summary="Balance it again")
 async def end_bypass(request: Request, identity: Identity, connector: MaybeConnector = None) -> Response:
-    return json_answer(service_of(request).connectors.end("bypass", identity, connector, asker_of(request)))
+    return json_answer(
+        await service_of(request).connectors.end("bypass", identity, connector, asker_of(request))
+    )
 
 
 @routes.post("/limit", response_model=models.ConnectorOrders, summary="Limit a connector for a while")
 async def limit_connector(
     request: Request, identity: Identity, order: models.ConnectorLimitOrder
 ) -> Response:
-    return json_answer(service_of(request).connectors.limit(identity, order, asker_of(request)))
+    return json_answer(await service_of(request).connectors.limit(identity, order, asker_of(request)))
 
 
 @routes.delete("/limit", response_model=models.ConnectorOrders, summary="End the limit of a connector")
 async def end_connector_limit(
     request: Request, identity: Identity, connector: MaybeConnector = None
 ) -> Response:
-    return json_answer(service_of(request).connectors.end("limit", identity, connector, asker_of(request)))
+    return json_answer(
+        await service_of(request).connectors.end("limit", identity, connector, asker_of(request))
+    )

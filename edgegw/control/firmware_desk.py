@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edgegw.control import firmware_models as models
 from edgegw.control import firmware_view as view
+from edgegw.control.durable import rollout_on_disk
 from edgegw.control.file_house import FileRooms
 from edgegw.control.file_streams import FileStreams
 from edgegw.control.problem import Problem
@@ -121,7 +122,8 @@ class FirmwareDesk:
     def rollout(self, rollout_id: str) -> models.RolloutView:
         return self._seen(self._known(rollout_id))
 
-    def begin(self, order: models.RolloutOrder, asker: str) -> models.RolloutView:
+    async def begin(self, order: models.RolloutOrder, asker: str) -> models.RolloutView:
+        """Raises Problem, also when it could not be stored; it is under way then."""
         file = self._rooms.house.files.get(order.sha256)
         if file is None:
             raise _no_such_file(order.sha256)
@@ -151,28 +153,32 @@ class FirmwareDesk:
         log.info(
             "%s started rollout %s of %s to %d chargers", asker, rollout.id, file.name, len(rollout.chargers)
         )
-        return self._seen(rollout)
+        return await self._kept(rollout, "is under way")
 
     def _check_named(self, named: tuple[str, ...]) -> None:
         for identity in named:
             if identity not in self._gateway.sessions:
                 raise Problem(404, "no_such_charger", f"no charger {identity!r} was ever here")
 
-    def pause(self, rollout_id: str, asker: str) -> models.RolloutView:
+    async def pause(self, rollout_id: str, asker: str) -> models.RolloutView:
         self._open(rollout_id)
         log.info("%s paused rollout %s", asker, rollout_id)
-        return self._seen(self._rooms.rollouts.pause(rollout_id))
+        return await self._kept(self._rooms.rollouts.pause(rollout_id), "is paused")
 
-    def resume(self, rollout_id: str, asker: str) -> models.RolloutView:
+    async def resume(self, rollout_id: str, asker: str) -> models.RolloutView:
         self._open(rollout_id)
         log.info("%s let rollout %s go on", asker, rollout_id)
-        return self._seen(self._rooms.rollouts.resume(rollout_id))
+        return await self._kept(self._rooms.rollouts.resume(rollout_id), "goes on")
 
-    def stop(self, rollout_id: str, asker: str) -> models.RolloutView:
+    async def stop(self, rollout_id: str, asker: str) -> models.RolloutView:
         """Again: chargers that failed and never came back no longer count as down."""
         self._known(rollout_id)
         log.info("%s stopped rollout %s", asker, rollout_id)
-        return self._seen(self._rooms.rollouts.end(rollout_id))
+        return await self._kept(self._rooms.rollouts.end(rollout_id), "has ended")
+
+    async def _kept(self, rollout: Rollout, what: str) -> models.RolloutView:
+        await rollout_on_disk(self._rooms.rollouts, f"rollout {rollout.id} {what}")
+        return self._seen(rollout)
 
     def _known(self, rollout_id: str) -> Rollout:
         rollout = self._rooms.rollouts.known.get(rollout_id)

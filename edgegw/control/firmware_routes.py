@@ -112,7 +112,7 @@ async def rollouts(request: Request) -> Response:
     summary="Bring a firmware file to chargers",
 )
 async def begin_rollout(request: Request, order: models.RolloutOrder) -> Response:
-    return json_answer(service_of(request).firmware.begin(order, asker_of(request)), 201)
+    return json_answer(await service_of(request).firmware.begin(order, asker_of(request)), 201)
 
 
 @routes.get("/firmware/rollouts/{rollout_id}", response_model=models.RolloutView, summary="One rollout")
@@ -126,14 +126,14 @@ async def rollout(request: Request, rollout_id: RolloutId) -> Response:
     summary="Send it to no further charger for now",
 )
 async def pause_rollout(request: Request, rollout_id: RolloutId) -> Response:
-    return json_answer(service_of(request).firmware.pause(rollout_id, asker_of(request)))
+    return json_answer(await service_of(request).firmware.pause(rollout_id, asker_of(request)))
 
 
 @routes.post(
     "/firmware/rollouts/{rollout_id}/resume", response_model=models.RolloutView, summary="Let it go on"
 )
 async def resume_rollout(request: Request, rollout_id: RolloutId) -> Response:
-    return json_answer(service_of(request).firmware.resume(rollout_id, asker_of(request)))
+    return json_answer(await service_of(request).firmware.resume(rollout_id, asker_of(request)))
 
 
 @routes.post(
@@ -142,7 +142,7 @@ async def resume_rollout(request: Request, rollout_id: RolloutId) -> Response:
     summary="End it; again: those that never came back no longer count as down",
 )
 async def stop_rollout(request: Request, rollout_id: RolloutId) -> Response:
-    return json_answer(service_of(request).firmware.stop(rollout_id, asker_of(request)))
+    return json_answer(await service_of(request).firmware.stop(rollout_id, asker_of(request)))
 
 
 # --- diagnostics ------------------------------------------------------------------------------------

@@ -14,12 +14,15 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
+from urllib.parse import quote
 
 import httpx
 from httpx_sse import EventSource, ServerSentEvent, SSEError
 from pydantic import BaseModel, ValidationError
 
 from edgegw.control import faults
+from edgegw.control.detail_client import ASKS_CHARGER_TIMEOUT_S
+from edgegw.control.detail_models import Settings
 from edgegw.control.frame_models import FramesMissed, FrameView
 from edgegw.control.live_models import Change, LogLine, Snapshot
 from edgegw.control.live_view import apply
@@ -99,6 +102,20 @@ class LiveClient:
             async for event in events:
                 if event.event == "line":
                     yield self._read(LogLine, event.data)
+
+    # --- a question that may take minutes --------------------------------------------------------
+
+    async def settings(self, identity: str, *, fresh: bool = False) -> Settings:
+        """As `DetailClient.settings`. Who stops waiting for it takes it from nobody else."""
+        path = f"/v1/chargers/{quote(identity, safe='')}/settings"
+        timeout = httpx.Timeout(ASKS_CHARGER_TIMEOUT_S, connect=CONNECT_WITHIN_S)
+        try:
+            answer = await self._http.get(path, params={"fresh": fresh}, timeout=timeout)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise faults.of_httpx(self.where, error) from error
+        if not answer.is_success:
+            faults.refuse(self.where, answer)
+        return self._read(Settings, answer.text)
 
     # --- HTTP -----------------------------------------------------------------------------------
 

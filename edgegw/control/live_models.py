@@ -14,7 +14,7 @@ from edgegw.control.alarm_models import AlarmList
 from edgegw.control.event_models import SeverityName
 from edgegw.control.firmware_models import FirmwareView, RolloutList
 from edgegw.control.models import Health, QueueView, SiteView, Time, View
-from edgegw.control.power_models import CircuitView, LimitView, MeterView, PhaseAmps
+from edgegw.control.power_models import CircuitView, HeldView, LimitView, MeterView, PhaseAmps
 
 RoleName = Literal["operator", "read-only"]
 ControlName = Literal["none", "unknown", "steered", "refuses", "disobeys", "silent", "bypassed"]
@@ -66,6 +66,7 @@ class LivePower(View):
     meters: tuple[MeterView, ...]
     limits: tuple[LimitView, ...]
     alarms: tuple[str, ...]
+    held: tuple[HeldView, ...] = Field(default=(), description="the most first")
 
 
 class Snapshot(View):

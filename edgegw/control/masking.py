@@ -12,10 +12,10 @@ import re
 
 from edgegw.redaction import mask_tag as mask_tag
 from edgegw.redaction import redact
+from edgegw.secret_words import mentions_secret
 
 WITHHELD = "(not shown: it may hold a password)"
 
-_SECRET = re.compile(r"password|passwd|authorization|secret", re.IGNORECASE)
 # In 2.x the id is a string `idToken` inside an object `idToken`, which this pattern passes over.
 _TAG = re.compile(r'("(?:idTag|parentIdTag|idToken)"\s*:\s*")((?:[^"\\]|\\.)*)', re.DOTALL)
 
@@ -27,7 +27,7 @@ def shown_frame(raw: bytes) -> str:
 
 def shown_fragment(text: str) -> str:
     """A text that may be cut off or broken."""
-    return WITHHELD if _SECRET.search(text) else _mask_tags(text)
+    return WITHHELD if mentions_secret(text) else _mask_tags(text)
 
 
 def _mask_tags(text: str) -> str:

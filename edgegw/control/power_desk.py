@@ -1,6 +1,6 @@
 """What people and systems ask and order about charging power, without the web around it.
 
-An order is kept over a restart and acted on at once; it leaves one line in the log.
+An order is acted on at once and answered when it is on the disk; it leaves one line in the log.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 
 from edgegw.control import power_models as models
+from edgegw.control.durable import holds_on_disk
 from edgegw.control.power_view import connector_views, power_view
 from edgegw.control.problem import Problem
 from edgegw.runtime import clock
@@ -28,8 +29,8 @@ class PowerDesk:
         """The balanced connectors of one charger; () when it has none."""
         return connector_views(self._gateway.load, self._gateway.sessions, clock.now(), identity)
 
-    def set_limit(self, order: models.LimitOrder, asker: str) -> models.PowerView:
-        """Raises Problem: nothing is balanced, no such circuit, a limit that is none."""
+    async def set_limit(self, order: models.LimitOrder, asker: str) -> models.PowerView:
+        """Raises Problem: nothing is balanced, no such circuit, a limit that is none, not stored."""
         load = load_of(self._gateway)
         now = clock.now()
         load.control.look_at_clock(now)
@@ -50,10 +51,11 @@ class PowerDesk:
             raise Problem(422, "invalid", str(error)) from error
         load.limits_changed()
         log.info("%s set a limit: %s", asker, order)
+        await holds_on_disk(load, "the limit holds")
         return self.view()
 
-    def clear_limits(self, circuit: str | None, source: str | None, asker: str) -> models.LimitCleared:
-        """Raises Problem: nothing is balanced, no such circuit."""
+    async def clear_limits(self, circuit: str | None, source: str | None, asker: str) -> models.LimitCleared:
+        """Raises Problem: nothing is balanced, no such circuit, not stored."""
         load = load_of(self._gateway)
         names = [one.name for one in load.control.plan.circuits]
         if circuit is not None and circuit not in names:
@@ -68,6 +70,7 @@ class PowerDesk:
         cleared = sum(limits.clear(one, circuit) for one in sorted(sources))
         load.limits_changed()
         log.info("%s cleared %d limits", asker, cleared)
+        await holds_on_disk(load, f"{cleared} limits are cleared")
         return models.LimitCleared(cleared=cleared)
 
 

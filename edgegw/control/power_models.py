@@ -54,6 +54,20 @@ class ConnectorPowerView(View):
     expires_in_s: float | None = Field(description="then it falls back to safe_a by itself")
     writes_today: int = Field(description="profiles written since midnight UTC")
     quirks: tuple[str, ...]
+    held_a: float = Field(
+        default=0.0,
+        description="kept free for it because it cannot be lowered now; `why` says why, per phase",
+    )
+
+
+class HeldView(View):
+    """What one circuit keeps free for connectors that cannot be lowered now, for one reason."""
+
+    circuit: str = Field(description="the one they hang on; every circuit above it keeps the same")
+    why: str = Field(description='such as "has never connected", "not connected"')
+    held_a: PhaseAmps = Field(description="of all of them together")
+    connectors: int
+    chargers: tuple[str, ...] = Field(description="at most ten")
 
 
 class LimitView(View):
@@ -77,6 +91,7 @@ class PowerView(View):
     connectors: tuple[ConnectorPowerView, ...]
     limits: tuple[LimitView, ...]
     alarms: tuple[str, ...]
+    held: tuple[HeldView, ...] = Field(default=(), description="the most first")
 
 
 class LimitOrder(BaseModel):

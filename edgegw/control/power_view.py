@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgegw.balance.model import INFINITE, Circuit, CircuitState, Reading
+from edgegw.balance.model import INFINITE, Circuit, CircuitState, Connector, Reading
 from edgegw.control import power_models as models
 from edgegw.control.live_models import LivePower
 from edgegw.control.view import utc
@@ -16,9 +16,11 @@ from edgegw.core.events import Instant
 from edgegw.core.load_control import split_id
 from edgegw.core.power import ConnectorPower, Control
 from edgegw.core.state import ChargerState
+from edgegw.redaction import plain
 from edgegw.runtime.load import LoadLoop, MeterHealth
 from edgegw.runtime.session import Session
 
+HELD_NAMES_MAX = 10
 _UNKNOWN = (None, None, None)
 
 
@@ -33,6 +35,7 @@ def power_view(load: LoadLoop | None, sessions: dict[str, Session], now: Instant
         connectors=tuple(_connectors(load, sessions, now)),
         limits=tuple(_limits(load, now)),
         alarms=tuple(allocation.alarms.values()) if allocation is not None else (),
+        held=_held(load),
     )
 
 
@@ -47,6 +50,7 @@ def live_power(load: LoadLoop | None, now: Instant) -> LivePower:
         meters=tuple(_meter(health, now) for health in load.meters.values()),
         limits=tuple(_limits(load, now)),
         alarms=tuple(allocation.alarms.values()) if allocation is not None else (),
+        held=_held(load),
     )
 
 
@@ -73,6 +77,32 @@ def _circuit(wired: Circuit, seen: CircuitState) -> models.CircuitView:
         reading_age_s=_one_decimal(seen.reading_age_s),
         stale=seen.stale,
     )
+
+
+def _held(load: LoadLoop) -> tuple[models.HeldView, ...]:
+    """By circuit and reason, the most first."""
+    groups: dict[tuple[str, str], list[Connector]] = {}
+    held = load.control.held
+    for wired in load.control.plan.connectors:
+        if wired.id in held and held[wired.id].held_a > 0:
+            groups.setdefault((wired.circuit, held[wired.id].why), []).append(wired)
+    views = []
+    for (circuit, why), connectors in groups.items():
+        sums = [0.0, 0.0, 0.0]
+        for wired in connectors:
+            for phase in wired.phases:
+                sums[phase] += held[wired.id].held_a
+        names = tuple(dict.fromkeys(split_id(wired.id)[0] for wired in connectors))
+        views.append(
+            models.HeldView(
+                circuit=circuit,
+                why=plain(why),
+                held_a=_rounded(tuple(sums)),
+                connectors=len(connectors),
+                chargers=names[:HELD_NAMES_MAX],
+            )
+        )
+    return tuple(sorted(views, key=lambda one: max(amps or 0.0 for amps in one.held_a), reverse=True))
 
 
 def _meter(health: MeterHealth, now: Instant) -> models.MeterView:
@@ -135,6 +165,7 @@ def _connectors(
             expires_in_s=_expires_in_s(power, now),
             writes_today=power.writes_today if power is not None else 0,
             quirks=state.power.quirks.names if state is not None else (),
+            held_a=round(load.control.held[wired.id].held_a, 1) if wired.id in load.control.held else 0.0,
         )
 
 

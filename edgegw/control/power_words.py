@@ -8,7 +8,8 @@ from edgegw.core.power import ConnectorPower, Control
 
 def connector_words(number: int, power: ConnectorPower) -> str:
     if power.control in (Control.REFUSES, Control.DISOBEYS, Control.SILENT):
-        return f"connector {number} is not steered: {power.fault or power.control.value}"
+        kept = f"; {power.why.rpartition(': ')[2]}" if power.binding is Binding.UNSTEERED else ""
+        return f"connector {number} is not steered: {power.fault or power.control.value}{kept}"
     if power.binding is Binding.UNSTEERED:
         return f"connector {number}: {power.why}"
     has = power.accepted_a

@@ -13,14 +13,10 @@ import re
 from typing import NamedTuple
 
 from edgegw.core import guard
+from edgegw.secret_words import names_secret
 from edgegw.wire.frames import Call
 
 _ENDS = r"(?=$|[@/])"  # of a name, before instance and EVSE
-_SECRET = re.compile(
-    r"authori[sz]ation.?key|passw|passphrase|passcode|pwd|secret|credential|psk|(?:private|api|wpa|encryption).?key"
-    rf"|simpin|(?:token|pin|pin.?code){_ENDS}",
-    re.IGNORECASE,
-)
 _CARD = re.compile(rf"(?:id.?tag|pass.?group(?:.?id)?)s?\d*{_ENDS}", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"(?:ocpp|csms|central|backend|backoffice|server|websocket|ws|host).*(?:url|uri|address|endpoint|host|domain|fqdn)",
@@ -46,7 +42,7 @@ class Refusal(NamedTuple):
 
 
 def is_secret(name: str) -> bool:
-    return _SECRET.search(name) is not None
+    return names_secret(name)
 
 
 def is_card(name: str) -> bool:

@@ -18,6 +18,7 @@ from edgegw.redaction import plain, redact
 SETTINGS_MAX = 5000  # of one charger; more is no configuration
 VALUE_SHOWN_MAX = 2500
 TYPE_SHOWN_MAX = 30
+OTHER_ATTRIBUTES = ("Target", "MinSet", "MaxSet")  # beside "Actual" (2.x AttributeEnumType)
 
 # What is asked one by one where a charger makes no report.
 USUAL = (
@@ -61,16 +62,26 @@ def of_report(parts: Iterable[Mapping[str, Any]]) -> tuple[models.Setting, ...]:
 
 def _of_part(part: Mapping[str, Any]) -> Iterator[models.Setting]:
     name = name_of(part.get("component"), part.get("variable"))
-    attributes = part.get("variableAttribute")
+    told = part.get("variableAttribute")
     traits = part.get("variableCharacteristics")
     traits = traits if isinstance(traits, dict) else {}
-    for attribute in attributes if isinstance(attributes, list) else ():
-        if isinstance(attribute, dict) and attribute.get("type", "Actual") == "Actual" and name:
-            may = attribute.get("mutability", "ReadWrite")
-            fixed = may == "ReadOnly" or attribute.get("constant") is True
-            write_only = "it cannot be read" if may == "WriteOnly" else ""
-            note = ", ".join(filter(None, (write_only, _traits(traits))))
-            yield _setting(name, attribute.get("value"), fixed, str(traits.get("dataType", "")), note)
+    attributes = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    told_of = {str(one.get("type")): one.get("value") for one in reversed(attributes)}
+    others = {kind: told_of[kind] for kind in OTHER_ATTRIBUTES if told_of.get(kind) is not None}
+    actual = [one for one in attributes if one.get("type", "Actual") == "Actual"]
+    for attribute in (actual or [{"mutability": "ReadOnly"}] if others else actual) if name else ():
+        may = attribute.get("mutability", "ReadWrite")
+        fixed = may == "ReadOnly" or attribute.get("constant") is True
+        write_only = "it cannot be read" if may == "WriteOnly" else ""
+        note = ", ".join(filter(None, (write_only, _traits(traits))))
+        setting = _setting(name, attribute.get("value"), fixed, str(traits.get("dataType", "")), note)
+        yield setting.model_copy(update={"others": _others(name, attribute.get("value"), others)})
+
+
+def _others(name: str, actual: object, others: Mapping[str, object]) -> dict[str, str]:
+    """Where they say something else."""
+    found = {kind: _shown(name, value) for kind, value in others.items() if value != actual}
+    return {kind: shown for kind, shown in found.items() if shown is not None}
 
 
 def _traits(traits: Mapping[str, Any]) -> str:
@@ -134,16 +145,19 @@ def _split(text: str) -> dict[str, Any]:
 
 
 def _setting(name: str, value: object, read_only: bool, kind: str = "", note: str = "") -> models.Setting:
-    shown = None if value is None or is_secret(name) else redact(plain(str(value)[:VALUE_SHOWN_MAX]))
-    if shown is not None and is_card(name):
-        shown = mask_tag(shown)
     return models.Setting(
         name=plain(name)[: models.SETTING_NAME_MAX],
-        value=shown,
+        value=_shown(name, value),
         read_only=read_only,
         type=plain(kind)[:TYPE_SHOWN_MAX],
         note="; ".join(filter(None, (note_on(name), note))),
     )
+
+
+def _shown(name: str, value: object) -> str | None:
+    """None: there is none, or it is nobody's business."""
+    shown = None if value is None or is_secret(name) else redact(plain(str(value)[:VALUE_SHOWN_MAX]))
+    return mask_tag(shown) if shown is not None and is_card(name) else shown
 
 
 def by_name(found: list[models.Setting]) -> tuple[models.Setting, ...]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edgegw.balance.model import Binding
 from edgegw.control.power_words import connector_words
 from edgegw.core import plugs
 from edgegw.core.power import Control
 from edgegw.core.state import ChargerState, Profile, Registration
 from edgegw.runtime.session import Session
+from edgegw.wording import number
 
 
 def verdict(session: Session) -> str:
@@ -26,11 +28,11 @@ def _findings(session: Session) -> Iterator[str]:
     yield from _power(state)
     yield from _away(session, state)
     if state.outbox.parked:
-        yield f"{_count(state.outbox.parked, 'message')} refused by the cloud and parked"
+        yield f"{number(state.outbox.parked, 'message')} refused by the cloud and parked"
     if len(state.outbox):
-        yield f"{_count(len(state.outbox), 'message')} for the cloud still here"
+        yield f"{number(len(state.outbox), 'message')} for the cloud still here"
     if session.bad_frames:
-        yield f"its last {_count(session.bad_frames, 'message')} could not be read as OCPP"
+        yield f"its last {number(session.bad_frames, 'message')} could not be read as OCPP"
 
 
 def _faults(state: ChargerState) -> Iterator[str]:
@@ -43,11 +45,12 @@ def _faults(state: ChargerState) -> Iterator[str]:
 
 
 def _power(state: ChargerState) -> Iterator[str]:
-    """Why each connector has the limit it has, while a car is there or it is not steered."""
-    for number, connector in sorted(state.power.connectors.items()):
-        is_used = plugs.running_on(state, number) is not None
-        if is_used or connector.control not in (Control.STEERED, Control.UNKNOWN):
-            yield connector_words(number, connector)
+    """Of a connector with a car, or that is not steered: why it has its limit; of one away: what is kept."""
+    for plug, connector in sorted(state.power.connectors.items()):
+        is_used = plugs.running_on(state, plug) is not None
+        is_held = not state.charger_up and connector.binding is Binding.UNSTEERED
+        if is_used or is_held or connector.control not in (Control.STEERED, Control.UNKNOWN):
+            yield connector_words(plug, connector)
 
 
 def _connection(session: Session, state: ChargerState) -> str:
@@ -56,7 +59,7 @@ def _connection(session: Session, state: ChargerState) -> str:
             return "has never connected"
         return "not connected" if state.last_seen_wall else "not connected since edgegw started"
     running = len(state.transactions.running)
-    doing = f"charging: {_count(running, 'transaction')}" if running else "connected, nothing charging"
+    doing = f"charging: {number(running, 'transaction')}" if running else "connected, nothing charging"
     if state.site.policy.standalone:
         return doing
     if session.cloud_leg is None:
@@ -80,7 +83,3 @@ def _away(session: Session, state: ChargerState) -> Iterator[str]:
 
 def _why(session: Session) -> str:
     return f" ({session.cloud_error})" if session.cloud_error else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

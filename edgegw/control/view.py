@@ -58,12 +58,14 @@ def queue_counts(sessions: Iterable[Session]) -> models.QueueCounts:
     oldest: float | None = None
     for session in sessions:
         outbox = session.charger.state.outbox
+        waiting = len(outbox)
         in_flight = row_in_flight(session) is not None
         flying += in_flight
-        stored += max(0, len(outbox) - in_flight)
         parked += outbox.parked
-        if len(outbox) and outbox.oldest_at is not None:
-            oldest = outbox.oldest_at if oldest is None else min(oldest, outbox.oldest_at)
+        if waiting:
+            stored += max(0, waiting - in_flight)
+            if outbox.oldest_at is not None:
+                oldest = outbox.oldest_at if oldest is None else min(oldest, outbox.oldest_at)
     return models.QueueCounts(stored=stored, in_flight=flying, parked=parked, oldest_unsent_at=utc(oldest))
 
 

@@ -1,32 +1,40 @@
 """Who is at the door, who is let in, and how connectors are wired, without the web around it.
 
-An order is in force at once and kept over a restart; it leaves one line in the log and one notice.
+Rules of this file:
+- An order is kept, then in force, then answered; it leaves one line in the log and one notice. What the store
+  cannot take changes nothing.
+- One order at a time: what one has checked no other changes while it is written.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from edgegw.config_power import PHASE_NAMES, Circuit, Connector, ancestors
 from edgegw.control import wiring_models as models
+from edgegw.control.durable import not_stored
 from edgegw.control.power_models import PhaseAmps
 from edgegw.control.problem import Problem
 from edgegw.control.view import utc
 from edgegw.core import admission
 from edgegw.core.effects import Noticed
 from edgegw.core.state import Registration
+from edgegw.errors import StoreFault
 from edgegw.redaction import plain
 from edgegw.runtime import clock
 from edgegw.runtime.acceptance import Acceptance, TooMany, Word
 from edgegw.runtime.commissioned import Kept, NotWired, phase_words
 from edgegw.runtime.gateway import Gateway
+from edgegw.runtime.on_disk import on_disk, undone
 from edgegw.runtime.strangers import Knock
 from edgegw.runtime.wiring_book import NotCommissioned, NotNow, SiteFiles, WiringBook
 
 log = logging.getLogger("edgegw.control")
 
 CONNECTOR_MAX = 100  # as in the site file
+Wait = Callable[[asyncio.Future[None]], Awaitable[None]]
 
 
 class WiringDesk:
@@ -34,6 +42,7 @@ class WiringDesk:
         """`book` None: nothing can be wired here."""
         self._gateway = gateway
         self._book = book
+        self._one_at_a_time = asyncio.Lock()
 
     # --- at the door ------------------------------------------------------------------------------
 
@@ -49,28 +58,48 @@ class WiringDesk:
             accepted=tuple(_accepted(name, word) for name, word in words if word.welcome),
         )
 
-    def accept(self, identity: str, asker: str) -> models.AcceptedCharger:
-        """Raises Problem: no identity (422), it is let in already (409), too many (409)."""
-        gateway = self._gateway
+    async def accept(self, identity: str, asker: str) -> models.AcceptedCharger:
+        """Raises Problem: no identity (422), let in already, too many (409), not stored (503)."""
         _check_identity(identity)
+        async with self._one_at_a_time:
+            self._check_unknown(identity)
+            if (word := self._acceptance.word(identity)) is not None and word.welcome:
+                return _accepted(identity, word)
+            self._take(identity, await self._kept_word(identity, welcome=True))
+            self._gateway.session(identity)  # it is on the list of chargers before it comes
+            notice = Noticed("charger_accepted", f"{identity} is let in from now on", warning=False)
+            self._told(notice, asker)
+            return self._answer(identity)
+
+    def _check_unknown(self, identity: str) -> None:
+        gateway = self._gateway
         if identity in gateway.settings.known:
             raise Problem(409, "known", f"{identity} is in [chargers] known: it is let in already")
         if gateway.site.policy.accept_unknown_chargers:
             text = f'[chargers] unknown = "accept": every charger is let in, {identity} too'
             raise Problem(409, "known", text)
-        if (word := self._acceptance.word(identity)) is not None and word.welcome:
-            return _accepted(identity, word)
-        self._say(identity, welcome=True)
-        gateway.session(identity)  # it is on the list of chargers before it comes
-        self._told(Noticed("charger_accepted", f"{identity} is let in from now on", warning=False), asker)
-        return self._answer(identity)
 
-    def take_back(self, identity: str, asker: str) -> models.AcceptedCharger:
-        """Raises Problem: it was not accepted here (404), it charges or is wired (409)."""
-        word = self._acceptance.word(identity)
-        if word is None or not word.welcome:
-            text = f"{plain(identity)[:60]} was not accepted by a person: there is nothing to take back"
-            raise Problem(404, "not_accepted", text)
+    async def take_back(self, identity: str, asker: str) -> models.AcceptedCharger:
+        """Raises Problem: it was not accepted here (404), it charges or is wired (409), not stored (503)."""
+        async with self._one_at_a_time:
+            before = self._acceptance.word(identity)
+            if before is None or not before.welcome:
+                text = f"{plain(identity)[:60]} was not accepted by a person: there is nothing to take back"
+                raise Problem(404, "not_accepted", text)
+            self._check_unused(identity)
+            word = await self._kept_word(identity, welcome=False)
+            try:
+                self._check_unused(identity)  # a transaction may have begun meanwhile
+            except Problem:
+                await self._kept_word(identity, welcome=True, wait=undone)
+                raise
+            self._take(identity, word)
+            self._turn_out(identity)
+            notice = Noticed("charger_turned_away", f"{identity} is not let in any more", warning=False)
+            self._told(notice, asker)
+            return self._answer(identity)
+
+    def _check_unused(self, identity: str) -> None:
         session = self._gateway.sessions.get(identity)
         if session is not None and session.charger.state.transactions.running:
             text = f"a transaction is running on {identity}: stop it first"
@@ -79,10 +108,6 @@ class WiringDesk:
         if wired:
             text = f"{', '.join(wired)} is wired here: take that back first (DELETE /v1/wiring)"
             raise Problem(409, "wired", text)
-        self._say(identity, welcome=False)
-        self._turn_out(identity)
-        self._told(Noticed("charger_turned_away", f"{identity} is not let in any more", warning=False), asker)
-        return self._answer(identity)
 
     def _turn_out(self, identity: str) -> None:
         gateway = self._gateway
@@ -94,12 +119,20 @@ class WiringDesk:
         elif session.charger.state.profile.registration is Registration.NEVER and not session.raw_segment:
             del gateway.sessions[identity]  # it never was here, and no handshake of it is under way
 
-    def _say(self, identity: str, *, welcome: bool) -> None:
+    async def _kept_word(self, identity: str, *, welcome: bool, wait: Wait = on_disk) -> Word:
+        """On the disk, and not in force yet."""
         try:
-            saved = self._acceptance.say(identity, welcome=welcome, wall=clock.now().wall)
+            word, saved = self._acceptance.say(identity, welcome=welcome, wall=clock.now().wall)
         except TooMany as fault:
             raise Problem(409, "too_many", str(fault)) from fault
-        self._gateway.commit_site([saved])
+        try:
+            await wait(self._gateway.commit_site([saved]))
+        except StoreFault as fault:
+            raise not_stored(fault) from fault
+        return word
+
+    def _take(self, identity: str, word: Word) -> None:
+        self._acceptance.take(identity, word)
         self._gateway.entrance.strangers.forget(identity)
 
     def _answer(self, identity: str) -> models.AcceptedCharger:
@@ -153,32 +186,42 @@ class WiringDesk:
         first, second, third = (round(max(0.0, amps), 1) for amps in left)
         return first, second, third
 
-    def wire(self, identity: str, connector: int, order: models.WiringOrder, asker: str) -> models.WiringView:
-        """Raises Problem: what the site file would be refused for (422), the site file's, not now (409)."""
+    async def wire(
+        self, identity: str, connector: int, order: models.WiringOrder, asker: str
+    ) -> models.WiringView:
+        """Raises Problem: what the site file would be refused for (422), the site file's, not now (409), not
+        stored (503)."""
         _check_identity(identity)
         _check_connector(connector)
-        kept = Kept(charger=identity, connector=connector, at=clock.now().wall, **order.model_dump())
-        try:
-            self._the_book().put(self._gateway, kept)
-        except NotWired as fault:
-            raise Problem(422, "invalid", str(fault)) from fault
-        except (NotNow, SiteFiles) as fault:
-            raise _conflict(fault) from fault
-        text = f"{kept.id} is wired to {order.circuit} on {order.phases}"
-        self._told(Noticed("connector_wired", text, warning=False), asker)
-        return _commissioned(kept, "")
+        async with self._one_at_a_time:
+            kept = Kept(charger=identity, connector=connector, at=clock.now().wall, **order.model_dump())
+            try:
+                await self._the_book().put(self._gateway, kept)
+            except NotWired as fault:
+                raise Problem(422, "invalid", str(fault)) from fault
+            except (NotNow, SiteFiles) as fault:
+                raise _conflict(fault) from fault
+            except StoreFault as fault:
+                raise not_stored(fault) from fault
+            text = f"{kept.id} is wired to {order.circuit} on {order.phases}"
+            self._told(Noticed("connector_wired", text, warning=False), asker)
+            return _commissioned(kept, "")
 
-    def unwire(self, identity: str, connector: int, asker: str) -> models.WiringView:
-        """Raises Problem: nothing was commissioned there (404), the site file's, a car is there (409)."""
-        try:
-            kept = self._the_book().take_out(self._gateway, f"{identity}/{connector}")
-        except NotCommissioned as fault:
-            raise Problem(404, "not_commissioned", plain(str(fault))) from fault
-        except (NotNow, SiteFiles) as fault:
-            raise _conflict(fault) from fault
-        text = f"{kept.id} is not balanced any more: its safe limit stays in the charger"
-        self._told(Noticed("connector_unwired", text, warning=False), asker)
-        return _commissioned(kept, "")
+    async def unwire(self, identity: str, connector: int, asker: str) -> models.WiringView:
+        """Raises Problem: nothing was commissioned there (404), the site file's, a car is there (409), not
+        stored (503)."""
+        async with self._one_at_a_time:
+            try:
+                kept = await self._the_book().take_out(self._gateway, f"{identity}/{connector}")
+            except NotCommissioned as fault:
+                raise Problem(404, "not_commissioned", plain(str(fault))) from fault
+            except (NotNow, SiteFiles) as fault:
+                raise _conflict(fault) from fault
+            except StoreFault as fault:
+                raise not_stored(fault) from fault
+            text = f"{kept.id} is not balanced any more: its safe limit stays in the charger"
+            self._told(Noticed("connector_unwired", text, warning=False), asker)
+            return _commissioned(kept, "")
 
     def _told(self, notice: Noticed, asker: str) -> None:
         self._gateway.note(notice)

@@ -27,7 +27,7 @@ async def strangers(request: Request) -> Response:
     summary="Let a charger in from now on",
 )
 async def accept(request: Request, identity: Identity) -> Response:
-    return json_answer(service_of(request).wiring.accept(identity, asker_of(request)))
+    return json_answer(await service_of(request).wiring.accept(identity, asker_of(request)))
 
 
 @routes.delete(
@@ -36,7 +36,7 @@ async def accept(request: Request, identity: Identity) -> Response:
     summary="Let a charger in no more",
 )
 async def take_back(request: Request, identity: Identity) -> Response:
-    return json_answer(service_of(request).wiring.take_back(identity, asker_of(request)))
+    return json_answer(await service_of(request).wiring.take_back(identity, asker_of(request)))
 
 
 @routes.get("/wiring", response_model=models.WiringList, summary="How connectors are wired")
@@ -50,7 +50,7 @@ async def wiring(request: Request) -> Response:
 async def wire(
     request: Request, identity: Identity, connector: Number, order: models.WiringOrder
 ) -> Response:
-    return json_answer(service_of(request).wiring.wire(identity, connector, order, asker_of(request)))
+    return json_answer(await service_of(request).wiring.wire(identity, connector, order, asker_of(request)))
 
 
 @routes.delete(
@@ -59,7 +59,7 @@ async def wire(
     summary="Take a commissioned wiring back",
 )
 async def unwire(request: Request, identity: Identity, connector: Number) -> Response:
-    return json_answer(service_of(request).wiring.unwire(identity, connector, asker_of(request)))
+    return json_answer(await service_of(request).wiring.unwire(identity, connector, asker_of(request)))
 
 
 @routes.post(

@@ -24,10 +24,11 @@ from edgegw.links.resolver import Resolver
 from edgegw.links.tls import CertificateFiles, client_context
 from edgegw.mqtt import refusal
 from edgegw.mqtt.client import Settings, read_password
+from edgegw.mqtt.endings import End
 from edgegw.mqtt.line import DialFailed, dial
 from edgegw.mqtt.message import Incoming, Message
 from edgegw.mqtt.redial import Redial
-from edgegw.mqtt.session import Done, End, Patience, Session
+from edgegw.mqtt.session import Done, Patience, Session
 from edgegw.mqtt.topics import Tree, slug
 from edgegw.runtime.tasks import Tasks
 

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from edgegw.mqtt import payloads
+from edgegw.wording import number as number
+from edgegw.wording import span as span
 
 SOON_S = 300.0
 
@@ -60,10 +62,6 @@ def amps(values: payloads.PhaseValues) -> str:
     return " ".join("-" if value is None else f"{value:.0f}" for value in values) + " A" if known else ""
 
 
-def number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def listed(*parts: str) -> str:
     return ", ".join(filter(None, parts))
 
@@ -71,13 +69,6 @@ def listed(*parts: str) -> str:
 def waiting(count: int, parked: int) -> str:
     waits = f"{number(count, 'message')} {'waits' if count == 1 else 'wait'}" if count else ""
     return listed(waits, f"{parked} parked" if parked else "")
-
-
-def span(seconds: float) -> str:
-    for unit, length_s in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length_s:
-            return f"{seconds / length_s:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def fields(found: Mapping[str, Any]) -> str:

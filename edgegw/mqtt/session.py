@@ -12,7 +12,6 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-import ssl
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,12 +25,11 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edgegw.links.tls import describe_failure
 from edgegw.mqtt import refusal
 from edgegw.mqtt.client import Settings, make_client, publish_properties
+from edgegw.mqtt.endings import End, of_line, said, turned_away
 from edgegw.mqtt.line import Line
 from edgegw.mqtt.message import Incoming, Message
-from edgegw.mqtt.redial import EndKind
 from edgegw.mqtt.turns import Turns
 from edgegw.redaction import plain
 
@@ -50,11 +48,6 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     ack_s: float = 15.0  # 64 messages of 400 bytes take 3 s at 64 kbit/s
     farewell_s: float = 2.0  # to say that we go
     look_every_s: float = 1.0  # how often all of this is looked at, and keep alive
-
-
-class End(msgspec.Struct, frozen=True):
-    kind: EndKind
-    text: str
 
 
 class Heard(Protocol):
@@ -292,8 +285,7 @@ class Session:
 
     def _connack(self, reason: ReasonCode, properties: Properties) -> None:
         if reason.is_failure:
-            kind: EndKind = "unreachable" if refusal.is_for_now(reason) else "refused"
-            self.close(End(kind, refusal.connect_words(reason)))
+            self.close(turned_away(reason))
             return
         self._packet_max = getattr(properties, "MaximumPacketSize", self._packet_max)
         self._retain = bool(getattr(properties, "RetainAvailable", 1))
@@ -303,21 +295,13 @@ class Session:
         self._heard.on_accepted()
 
     def _gone(self, by_broker: bool, reason: ReasonCode | None) -> None:
-        line, early = self._line, self.accepted_at is None
+        early = self.accepted_at is None
         if by_broker and reason is not None:
-            kind: EndKind = "taken_over" if reason.value == refusal.TAKEN_OVER else "lost"
-            text = refusal.disconnect_words(reason)
+            self.close(said(reason))
         elif self._client.breach:
-            kind, text = "breach", f"the broker sent {self._client.breach}"
-        elif line.closed_by_broker:
-            kind = "unreachable" if early else "closed"
-            text = "the broker closed the connection"
-        elif line.failure is not None:
-            kind = "refused" if early and isinstance(line.failure, ssl.SSLError) else "lost"
-            text = describe_failure(line.failure, self._settings.host)
+            self.close(End("breach", f"the broker sent {self._client.breach}"))
         else:
-            kind, text = "lost", f"no word from the broker ({str(reason).lower()})"
-        self.close(End(kind, text))
+            self.close(of_line(self._line, early, self._settings.host, reason))
 
     def _acknowledged(self, mid: int, reason: ReasonCode | None) -> None:
         handed = self._hand.pop(mid, None)

@@ -5,6 +5,7 @@ Rules of this file:
   retained states: `request` and `response` are other people's too.
 - Outside the root only what `is_ours` says yes to: our own announcements to Home Assistant.
 - A topic that nobody can publish to holds nothing to be removed, whatever a broker says.
+- Silence counts when two looks in a row find it: of a box that stood still itself the first knows nothing.
 - What the broker kept comes with the retain flag; anything else on these topics is an echo of our own.
 """
 
@@ -46,6 +47,7 @@ class Sweep:
         self._others = tuple(others)
         self._begun_at: float | None = None
         self._heard_at: float | None = None  # not before the broker agreed to our subscription
+        self._was_quiet = False  # at the last look
         self.topics: set[str] = set()
 
     @property
@@ -53,7 +55,7 @@ class Sweep:
         return self._begun_at is not None
 
     def begin(self, now_mono: float) -> None:
-        self._begun_at, self._heard_at = now_mono, None
+        self._begun_at, self._heard_at, self._was_quiet = now_mono, None, False
         self.topics = set()
 
     def subscribed(self, now_mono: float) -> None:
@@ -69,6 +71,7 @@ class Sweep:
         ours = _can_be_published(incoming.topic) and (below or self._is_ours(incoming.topic))
         if ours and incoming.retain and incoming.payload and self.running:
             self._heard_at = None if self._heard_at is None else now_mono
+            self._was_quiet = False
             if len(self.topics) < TOPICS_MAX:
                 self.topics.add(incoming.topic)
         return below or any(_matches(one, incoming.topic) for one in self._others)
@@ -78,7 +81,8 @@ class Sweep:
         if self._begun_at is None:
             return False
         is_quiet = self._heard_at is not None and now_mono - self._heard_at >= QUIET_S
-        return is_quiet or now_mono - self._begun_at >= LONGEST_S
+        still_quiet, self._was_quiet = is_quiet and self._was_quiet, is_quiet
+        return still_quiet or now_mono - self._begun_at >= LONGEST_S
 
     def _below(self, topic: str) -> bool:
         return any(topic == prefix or topic.startswith(f"{prefix}/") for prefix in self._prefixes)

@@ -86,7 +86,7 @@ class Verbs:
     # --- power --------------------------------------------------------------------------------------
 
     async def _limit_set(self, asked: requests.LimitSet, chargers: tuple[str, ...]) -> Data:
-        view = self._service.power.set_limit(self._order(asked), _asker(asked.source))
+        view = await self._service.power.set_limit(self._order(asked), _asker(asked.source))
         circuit = asked.circuit or self._root()
         held = next(
             one
@@ -122,7 +122,7 @@ class Verbs:
 
     async def _limit_release(self, asked: requests.LimitRelease, chargers: tuple[str, ...]) -> Data:
         circuit = self._root() if asked.circuit == "" else asked.circuit
-        cleared = self._service.power.clear_limits(circuit, asked.source, _asker(asked.source))
+        cleared = await self._service.power.clear_limits(circuit, asked.source, _asker(asked.source))
         return {"released": cleared.cleared}
 
     def _root(self) -> str:
@@ -158,7 +158,7 @@ class Verbs:
         except ValidationError as error:
             first = error.errors()[0]
             raise CommandFailed("malformed", f"{first['loc'][0]}: {first['msg']}") from error
-        rollout = self._service.firmware.begin(order, _asker())
+        rollout = await self._service.firmware.begin(order, _asker())
         return {"rollout": rollout.id, "state": rollout.state, "file": rollout.name, "sha256": rollout.sha256}
 
     def _file(self, wanted: str) -> firmware_models.FileView:

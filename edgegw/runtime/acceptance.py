@@ -46,15 +46,18 @@ class Acceptance:
     def words(self) -> list[tuple[str, Word]]:
         return sorted(self._words.items())
 
-    def say(self, identity: str, *, welcome: bool, wall: float) -> SaveDocument:
-        """Raises TooMany. The document must be kept."""
+    def say(self, identity: str, *, welcome: bool, wall: float) -> tuple[Word, SaveDocument]:
+        """A word and the document that keeps it: it counts when it was kept (`take`). Raises TooMany."""
         if identity not in self._words and len(self._words) >= ACCEPTED_MAX:
             raise TooMany(
                 f"{ACCEPTED_MAX} chargers were accepted or taken back here: name chargers in [chargers] known"
             )
-        self._words[identity] = Word(at=wall, welcome=welcome)
-        value = msgspec.json.encode(self._words[identity])
-        return SaveDocument(kind=KIND, charger="", key=identity, value=value)
+        word = Word(at=wall, welcome=welcome)
+        return word, _document(identity, word)
+
+    def take(self, identity: str, word: Word) -> None:
+        """It counts from now on."""
+        self._words[identity] = word
 
     def recover(self, documents: Iterable[Document], known: frozenset[str]) -> list[SaveDocument]:
         """What was kept, but for those that the site file names by now: their documents can go."""
@@ -63,10 +66,16 @@ class Acceptance:
             if document.kind != KIND:
                 continue
             if document.key in known:
-                gone.append(SaveDocument(kind=KIND, charger="", key=document.key, value=None))
+                gone.append(_document(document.key, None))
                 continue
             try:
                 self._words[document.key] = msgspec.json.decode(document.value, type=Word)
             except msgspec.MsgspecError as error:
                 log.warning("what was said of charger %r cannot be read: %s", document.key, error)
         return gone
+
+
+def _document(identity: str, word: Word | None) -> SaveDocument:
+    """What keeps it; None: that nothing is said of it any more."""
+    value = msgspec.json.encode(word) if word is not None else None
+    return SaveDocument(kind=KIND, charger="", key=identity, value=value)

@@ -221,7 +221,7 @@ class Gateway(SessionOwner):
             if type(op) is SaveTransaction:
                 self.transaction_listeners.tell(op.record)
 
-    def _commit(self, ops: list[StoreOp], done: Done) -> None:
+    def _commit(self, ops: list[StoreOp], done: Done) -> asyncio.Future[None]:
         future = self._journal.commit(ops)
 
         def finished(outcome: asyncio.Future[None]) -> None:
@@ -229,15 +229,17 @@ class Gateway(SessionOwner):
             done(asyncio.CancelledError() if outcome.cancelled() else outcome.exception())
 
         future.add_done_callback(finished)
+        return future
 
-    def commit_site(self, ops: list[StoreOp]) -> None:
-        """What the site itself keeps; a failure shows in the store's own alarms."""
+    def commit_site(self, ops: list[StoreOp]) -> asyncio.Future[None]:
+        """What the site itself keeps. Whoever promises it waits (`runtime.on_disk`); for the others a failure
+        shows in the store's own alarms."""
         self._riders.flush()
-        self._commit(ops, lambda error: None)
+        return self._commit(ops, lambda error: None)
 
-    def _commit_riders(self, ops: list[StoreOp]) -> None:
+    def _commit_riders(self, ops: list[StoreOp]) -> asyncio.Future[None]:
         """If the store is broken the next durable commit says so."""
-        self._commit(ops, lambda error: None)
+        return self._commit(ops, lambda error: None)
 
     def load_rows(self, session: Session, effect: LoadRows) -> None:
         self._tasks.spawn(self._load_rows(session, effect), f"rows of {session.identity}")

@@ -17,9 +17,9 @@ import msgspec
 
 from edgegw.balance.model import Allocation, Reading
 from edgegw.core.effects import Noticed
-from edgegw.core.load_control import CONNECTOR_ORDERS, LoadControl, PowerPlan
-from edgegw.core.records import SaveDocument, StoreOp
+from edgegw.core.load_control import LoadControl, PowerPlan
 from edgegw.runtime import clock
+from edgegw.runtime.limits_kept import Commit, LimitsKept
 from edgegw.runtime.session import Session
 from edgegw.runtime.watchers import Watchers
 
@@ -45,7 +45,7 @@ class LoadLoop:
         control: LoadControl,
         sessions: Mapping[str, Session],
         noticed: Callable[[Noticed], None],
-        commit: Callable[[list[StoreOp]], None],
+        commit: Commit,
         meters: tuple[str, ...] = (),
     ) -> None:
         self.control = control
@@ -56,13 +56,11 @@ class LoadLoop:
         self.decided: Watchers[Allocation] = Watchers()
         self._sessions = sessions
         self._noticed = noticed
-        self._commit = commit
+        self.kept = LimitsKept(control, commit)
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.TimerHandle | None = None
         self._stepped_at = float("-inf")
         self._stopped = False
-        self._kept_revision = 0  # of the limits
-        self._kept_orders = 0  # the same of orders for connectors
 
     def start(self) -> None:
         self._tick()
@@ -128,7 +126,7 @@ class LoadLoop:
         self._tell(failing=False)
         for identity, event in orders:  # before all words about them
             self._sessions[identity].handle(event)
-        self._keep_limits()
+        self.kept.keep(now.mono)
         for notice in notices:
             self._noticed(notice)
         if self.control.allocation is not None:  # who watches comes last
@@ -148,24 +146,6 @@ class LoadLoop:
     # --- limits from people and systems ----------------------------------------------------------
 
     def limits_changed(self) -> None:
-        """Keep the limits over a restart, and act on them now."""
-        self._keep_limits()
+        """Act on them now, and have them kept over a restart: `kept.on_disk` says when they are."""
+        self.kept.keep(clock.now().mono, again=True)
         self.step()
-
-    def _keep_limits(self) -> None:
-        """Whatever changed them: people, their own end, a clock that was set."""
-        self._keep_connector_orders()
-        limits = self.control.limits
-        if limits.revision == self._kept_revision:
-            return
-        self._kept_revision = limits.revision
-        value = msgspec.json.encode(limits.to_json())
-        self._commit([SaveDocument(kind="limits", charger="", key="", value=value)])
-
-    def _keep_connector_orders(self) -> None:
-        orders = self.control.connector_orders
-        if orders.revision == self._kept_orders:
-            return
-        self._kept_orders = orders.revision
-        value = msgspec.json.encode(orders.to_json())
-        self._commit([SaveDocument(kind=CONNECTOR_ORDERS, charger="", key="", value=value)])

@@ -26,8 +26,9 @@ from edgegw.core.files import FirmwareNews, UpdateOrdered, UploadNews
 from edgegw.core.records import Document, SaveDocument, StoreOp
 from edgegw.core.rollout_facts import facts_of
 from edgegw.core.rollout_state import UNDER_WAY, ChargerFacts, MakeLink, Rollout, SendUpdate, listed
-from edgegw.errors import EdgegwError
+from edgegw.errors import EdgegwError, StoreFault
 from edgegw.runtime import clock
+from edgegw.runtime.on_disk import on_disk
 from edgegw.runtime.sequencer import Done
 from edgegw.runtime.tasks import Tasks
 
@@ -101,6 +102,7 @@ class Rollouts:
         self._noticed = noticed
         self._zone = zone
         self._tasks = Tasks()
+        self._newest: asyncio.Future[None] | None = None  # what was handed to the store last
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._stopped = False
@@ -177,10 +179,20 @@ class Rollouts:
         self.known[rollout.id] = rollout
         saves: list[StoreOp] = [effect for effect in effects if isinstance(effect, SaveDocument)]
         rest = [effect for effect in effects if not isinstance(effect, SaveDocument)]
-        if saves:
-            self._commit(saves, lambda error: self._kept(rest, error))
-        else:
+        if not saves:
             self._kept(rest, None)
+            return
+        newest = self._newest = asyncio.get_running_loop().create_future()
+        newest.add_done_callback(lambda kept: kept.exception())  # mostly nobody waits for it
+
+        def done(error: BaseException | None) -> None:
+            if error is None:
+                newest.set_result(None)
+            else:
+                newest.set_exception(StoreFault(str(error)))
+            self._kept(rest, error)
+
+        self._commit(saves, done)
 
     def _kept(self, effects: list[Noticed | MakeLink | SendUpdate], error: BaseException | None) -> None:
         for effect in effects:
@@ -292,8 +304,14 @@ class Rollouts:
         """Again: chargers that failed and never came back no longer count as down."""
         return self._ordered(rollout_id, rules.stop(self.known[rollout_id], clock.now()))
 
+    async def on_disk(self) -> None:
+        """Until what was ordered is on the disk. Raises StoreFault: it holds, and a restart would lose it."""
+        if self._newest is not None:
+            await on_disk(self._newest)
+
     def _ordered(self, rollout_id: str, outcome: rules.Outcome) -> Rollout:
-        self._apply(outcome)
+        rollout, effects = outcome
+        self._apply((rollout, effects or [rules.saved(rollout)]))  # the store may not have it from before
         self.step()
         return self.known[rollout_id]
 

@@ -1,7 +1,8 @@
 """How the site's connectors are wired: those of the site file, and those commissioned while it runs.
 
 Rules of this file:
-- A change is in force before it is answered and kept over a restart; nothing stops for it.
+- A change is kept first, then in force, then answered; nothing stops for it. What the store cannot take
+  changes nothing; what has become wrong while it was written is taken out of the store again.
 - What was granted stays counted. A change that would make more of what stands now than a fuse carries is
   refused until the connector is lower; one that goes must be without a car.
 """
@@ -23,6 +24,7 @@ from edgegw.errors import EdgegwError
 from edgegw.runtime import clock
 from edgegw.runtime.commissioned import COMMISSIONED_MAX, KIND, Kept, Merged, NotWired, merge
 from edgegw.runtime.gateway import Gateway
+from edgegw.runtime.on_disk import on_disk, undone
 
 Build = Callable[[SiteConfig], PowerPlan]
 
@@ -80,8 +82,8 @@ class WiringBook:
 
     # --- orders -----------------------------------------------------------------------------------
 
-    def put(self, gateway: Gateway, kept: Kept) -> None:
-        """Wire a connector, or wire it otherwise. Raises NotWired, NotNow, SiteFiles."""
+    async def put(self, gateway: Gateway, kept: Kept) -> None:
+        """Wire a connector, or wire it otherwise. Raises NotWired, NotNow, SiteFiles, StoreFault."""
         self._not_the_site_files(kept.id)
         if len(self._kept) >= COMMISSIONED_MAX and kept.id not in self._kept:
             raise NotNow(f"{COMMISSIONED_MAX} connectors were commissioned: move them into the site file")
@@ -89,21 +91,34 @@ class WiringBook:
         merged = merge(self._site_file, [*sorted(others, key=_order), kept])
         if kept.id in merged.troubles:
             raise NotWired(merged.troubles[kept.id])
-        self._swap(gateway, merged, kept)
-        self._kept[kept.id] = kept
-        gateway.commit_site([_document(kept.id, msgspec.json.encode(kept))])
+        await self._change(gateway, merged, kept.id, kept)
 
-    def take_out(self, gateway: Gateway, name: str) -> Kept:
-        """Raises NotCommissioned, NotNow, SiteFiles."""
+    async def take_out(self, gateway: Gateway, name: str) -> Kept:
+        """Raises NotCommissioned, NotNow, SiteFiles, StoreFault."""
         self._not_the_site_files(name)
         kept = self._kept.get(name)
         if kept is None:
             raise NotCommissioned(f"no wiring of {name} was commissioned")
         others = [one for other, one in self._kept.items() if other != name]
-        self._swap(gateway, merge(self._site_file, sorted(others, key=_order)), kept)
-        del self._kept[name]
-        gateway.commit_site([_document(name, None)])
+        await self._change(gateway, merge(self._site_file, sorted(others, key=_order)), name, None)
         return kept
+
+    async def _change(self, gateway: Gateway, merged: Merged, name: str, kept: Kept | None) -> None:
+        """Keep it, then put it in force; None: nothing is commissioned there. One at a time, please."""
+        before, plan = self._kept.get(name), self._build(merged.config)
+        self._check_now(gateway, plan, name)
+        await on_disk(gateway.commit_site([_document(name, kept)]))
+        try:
+            self._check_now(gateway, plan, name)  # a car may have come meanwhile
+        except NotNow:
+            await undone(gateway.commit_site([_document(name, before)]))
+            raise
+        gateway.rewire(plan)
+        self._merged = merged
+        if kept is None:
+            del self._kept[name]
+        else:
+            self._kept[name] = kept
 
     def _not_the_site_files(self, name: str) -> None:
         if any(connector.id == name for connector in self._site_file.connector):
@@ -111,19 +126,16 @@ class WiringBook:
                 f"{name} is wired by the site file: change its [[connector]] there and start edgegw again"
             )
 
-    def _swap(self, gateway: Gateway, merged: Merged, changed: Kept) -> None:
-        """Put it in force. Raises NotNow; then nothing has changed."""
+    def _check_now(self, gateway: Gateway, plan: PowerPlan, name: str) -> None:
+        """Raises NotNow."""
         load = gateway.load
         assert load is not None, "check_power wants a circuit first, and with one the site is balanced"
-        plan = self._build(merged.config)
         states = {identity: session.charger.state for identity, session in gateway.sessions.items()}
         plugs = load.control.plugs(states, clock.now())
-        state = states.get(changed.charger)
+        state = states.get(name.rpartition("/")[0])
         wishes = state is not None and bool(state.power.wishes)
-        if why := _not_now(load.control, plan, plugs, changed.id, wishes=wishes):
+        if why := _not_now(load.control, plan, plugs, name, wishes=wishes):
             raise NotNow(why)
-        gateway.rewire(plan)
-        self._merged = merged
 
 
 def _not_now(
@@ -158,7 +170,8 @@ def _order(kept: Kept) -> tuple[float, str]:
     return kept.at, kept.id
 
 
-def _document(name: str, value: bytes | None) -> SaveDocument:
+def _document(name: str, kept: Kept | None) -> SaveDocument:
+    value = msgspec.json.encode(kept) if kept is not None else None
     return SaveDocument(kind=KIND, charger="", key=name, value=value)
 
 

@@ -10,7 +10,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgegw.cli import edgegw
-from tests.control.house import House
+from edgegw.cli.asking import Asking
+from tests.control.house import DEADLINE_S, House, patient
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    patient(monkeypatch)
+    monkeypatch.setattr(Asking.client, "__defaults__", (DEADLINE_S,))
 
 
 @pytest.fixture

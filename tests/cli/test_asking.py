@@ -170,6 +170,7 @@ async def test_call_is_one_for_a_callerror(house: House, shell: Shell):
 
 async def test_call_is_four_for_silence_and_one_for_nobody(house: House, shell: Shell):
     charger = await house.boots("CP-1")
+    house.is_impatient()
     assert "did not answer ClearCache in time" in (await shell("call", "CP-1", "ClearCache", code=4)).stderr
     charger.cut()
     assert "CP-1 is not connected" in (await shell("call", "CP-1", "ClearCache", code=1)).stderr

@@ -18,7 +18,7 @@ from edgegw.control import backup_desk
 from edgegw.errors import StoreFault
 from edgegw.store import archive
 from tests.cli.conftest import Shell
-from tests.control.house import House, Wire
+from tests.control.house import DEADLINE_S, House, Wire
 from tests.links.house import eventually
 
 SITE = """\
@@ -335,11 +335,11 @@ async def test_one_at_a_time_and_who_goes_away_ends_it(house: House, monkeypatch
     async with house.http() as http, house.http() as other:
         async with http.stream("POST", "/v1/backup", json={}) as answer:
             assert answer.status_code == 200
-            await asyncio.wait_for(begun.wait(), 10)
+            await asyncio.wait_for(begun.wait(), DEADLINE_S)
             refused = await other.post("/v1/backup", json={})
             assert refused.status_code == 409
             assert refused.json()["error"]["code"] == "backup_running"
-        await asyncio.wait_for(gone.wait(), 10)
+        await asyncio.wait_for(gone.wait(), DEADLINE_S)
         monkeypatch.undo()
         await eventually(lambda: not house.server.service.backups._busy)
         await made(other)
@@ -355,7 +355,7 @@ async def test_a_gateway_that_stops_ends_a_backup_and_keeps_its_store_whole(hous
     monkeypatch.setattr(house.journal, "copy", waits)
     async with house.http() as http:
         asked = asyncio.create_task(http.post("/v1/backup", json={}))
-        await asyncio.wait_for(begun.wait(), 10)
+        await asyncio.wait_for(begun.wait(), DEADLINE_S)
         await house.stop()
         assert "event: failed" in (await asked).text
 

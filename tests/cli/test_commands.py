@@ -17,10 +17,10 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 from rich.cells import cell_len
 
-from edgegw.cli import COMMANDS, EXIT_CODES, edgegw
+from edgegw.cli import COMMANDS, EXIT_CODES, completing, edgegw
 from edgegw.cli.tables import fit, table
 from tests.cli.conftest import Shell
-from tests.control.house import House
+from tests.control.house import DEADLINE_S, House
 
 # Ask nobody, or somebody else than the gateway, or stay until they are stopped.
 ALONE = {"run", "demo", "meter", "mqtt", "restore", "doctor", "init", "completion", "check", "replay"}
@@ -140,9 +140,10 @@ def test_commands_are_completed_without_importing_any():
     assert "fastapi" not in done.stdout
 
 
-async def test_chargers_of_the_running_gateway_are_completed(house: House, shell: Shell):
+async def test_chargers_of_the_running_gateway_are_completed(house: House, shell: Shell, monkeypatch):
     import asyncio
 
+    monkeypatch.setattr(completing, "WITHIN_S", DEADLINE_S)
     await house.boots("CP-1")
     await house.boots("CP-12")
     where = ["--socket", str(house.socket)]

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.children import DEADLINE_S, ending
+
 OTHER_SCREEN, OWN_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 
 
@@ -44,11 +46,30 @@ async def test_who_ends_it_gets_the_terminal_back(tmp_path: Path, number: signal
     )
     os.close(there)
     loop.add_reader(here, reads)
-    await asyncio.wait_for(shown.wait(), 30.0)
-    assert OTHER_SCREEN in written
-    process.send_signal(number)
-    assert await asyncio.wait_for(process.wait(), 30.0) == 0, bytes(written[-500:])
+    async with ending(process):
+        await asyncio.wait_for(shown.wait(), 3 * 4)
+        assert OTHER_SCREEN in written
+        process.send_signal(number)
+        assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0, bytes(written[-500:])
     await over.wait()
     os.close(here)
     assert OWN_SCREEN in written
     assert b"Traceback" not in written
+
+
+async def test_it_does_not_outlive_its_terminal(tmp_path: Path) -> None:
+    here, there = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edgegw", "console", "--socket", str(tmp_path / "none")),
+        stdin=there,
+        stdout=there,
+        stderr=there,
+        env={**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path)},
+    )
+    os.close(there)
+    async with ending(process):
+        written = b""
+        while b"Help" not in written:
+            written += await asyncio.to_thread(os.read, here, 65_536)
+        os.close(here)
+        await asyncio.wait_for(process.wait(), DEADLINE_S)

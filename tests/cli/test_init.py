@@ -135,7 +135,7 @@ def test_questions_are_asked_again_until_they_fit(tmp_path: Path):
 
 
 def test_who_stops_in_the_middle_leaves_nothing(tmp_path: Path):
-    run("init", tmp_path / "site.toml", stdin="depot-1\n40\n", code=1)
+    run("init", tmp_path / "site.toml", stdin="depot-1\n40\n", code=130)
     assert not os.listdir(tmp_path)
 
 

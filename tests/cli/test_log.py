@@ -12,7 +12,8 @@ import pytest
 
 from edgegw.logs import LogRing
 from tests.cli.conftest import Shell
-from tests.control.house import House
+from tests.control.house import DEADLINE_S, House
+from tests.e2e.children import ending
 
 log = logging.getLogger("tests.cli_log")
 
@@ -50,7 +51,7 @@ async def test_it_follows_until_the_gateway_stops(house: House):
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert child.stdout is not None
-    async with asyncio.timeout(20.0):
+    async with ending(child), asyncio.timeout(2 * DEADLINE_S):
         assert json.loads(await child.stdout.readline())["text"] == "before"
         log.info("after")
         while json.loads(await child.stdout.readline())["text"] != "after":

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC
 from pathlib import Path
 from typing import Self
@@ -23,6 +24,8 @@ from edgegw.cli.mqtt_show import Show, Wish, shortened
 from edgegw.config_mqtt import VERBS, Mqtt
 from edgegw.mqtt.message import Incoming
 from edgegw.mqtt.topics import CHANNELS
+from tests.e2e.children import DEADLINE_S, Child, Children, ending
+from tests.links.house import eventually
 from tests.mqtt.test_words import CONNECTOR, EVENT, HOSTILE, INFO, sent
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.shared import PASSWORD, USER
@@ -59,8 +62,26 @@ async def retain(broker: Mosquitto, **states: bytes) -> None:
 
 def words_of(result: Result) -> list[tuple[str, str]]:
     """(topic, words) of each line, without the time."""
-    rows = [line.split("  ", 2) for line in result.stdout.splitlines()]
+    return told_in(result.stdout.splitlines())
+
+
+def told_in(lines: list[str]) -> list[tuple[str, str]]:
+    rows = [line.split("  ", 2) for line in lines]
     return [(topic, words) for _, topic, words in rows]
+
+
+@asynccontextmanager
+async def watching(broker: Mosquitto, folder: Path) -> AsyncIterator[Child]:
+    """`edgegw mqtt watch` until Ctrl-C, when it has shown what `retain` left."""
+    children = Children(folder)
+    try:
+        child = await children.start("watch", sys.executable, "-m", "edgegw", "mqtt", "watch", *here(broker))
+        await child.until(lambda lines: len(lines) == 3 or None)
+        yield child
+        child.signal(signal.SIGINT)
+        assert await child.ended() == 0, child.log
+    finally:
+        await children.close()
 
 
 # --- watch ----------------------------------------------------------------------------------------
@@ -78,18 +99,18 @@ async def test_what_is_retained_comes_first_and_in_order(broker: Mosquitto):
     assert result.stderr == ""
 
 
-async def test_after_that_only_what_changes_and_what_happens(broker: Mosquitto):
+async def test_after_that_only_what_changes_and_what_happens(broker: Mosquitto, tmp_path: Path):
     await retain(broker)
-    watching = asyncio.create_task(run("watch", *here(broker), "--for", "1800 ms"))
-    await asyncio.sleep(1.0)  # a person who looks on for a while
-    for topic, payload in (
-        (CONNECTOR_TOPIC, sent(CONNECTOR).replace(b":00.000Z", b":01.000Z")),
-        (CONNECTOR_TOPIC, sent(CONNECTOR, limit_a=6.0)),
-        ("event", sent(EVENT)),
-        ("event", sent(EVENT)),
-    ):
-        await broker.publish(f"{ROOT}/{topic}", payload)
-    told = words_of(await watching)[3:]
+    async with watching(broker, tmp_path) as child:
+        for topic, payload in (
+            (CONNECTOR_TOPIC, sent(CONNECTOR).replace(b":00.000Z", b":01.000Z")),
+            (CONNECTOR_TOPIC, sent(CONNECTOR, limit_a=6.0)),
+            ("event", sent(EVENT)),
+            ("event", sent(EVENT)),
+        ):
+            await broker.publish(f"{ROOT}/{topic}", payload)
+        await child.until(lambda lines: len(lines) >= 6 or None)
+    told = told_in(child.lines)[3:]
     assert [topic.removeprefix("depot-1 ") for topic, _ in told] == [CONNECTOR_TOPIC, "event", "event"]
     assert "of 6 A" in told[0][1]
 
@@ -168,17 +189,16 @@ async def test_login_and_tls_of_the_site_file(tmp_path: Path):
         )
 
 
-async def test_a_broker_that_goes_and_comes_back(broker: Mosquitto):
+async def test_a_broker_that_goes_and_comes_back(broker: Mosquitto, tmp_path: Path):
     await retain(broker)
-    watching = asyncio.create_task(run("watch", *here(broker), "--for", "4 s"))
-    await asyncio.sleep(0.8)
-    await broker.kill()
-    await broker.start()
-    await retain(broker, site__state=b'{"new":1}')
-    result = await watching
-    assert "is lost" in result.stderr
-    assert result.stderr.endswith("connected again\n")
-    assert words_of(result)[-1] == ("depot-1 site/state", '{"new":1}')
+    async with watching(broker, tmp_path) as child:
+        await broker.kill()
+        await broker.start()
+        await retain(broker, site__state=b'{"new":1}')
+        await child.until(lambda lines: "site/state" in lines[-1] or None)
+        await eventually(lambda: child.log.endswith("connected again\n"))
+    assert "is lost" in child.log
+    assert told_in(child.lines)[-1] == ("depot-1 site/state", '{"new":1}')
 
 
 async def test_ctrl_c_is_the_usual_end(broker: Mosquitto):
@@ -189,9 +209,10 @@ async def test_ctrl_c_is_the_usual_end(broker: Mosquitto):
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    assert b"online" in await asyncio.wait_for(process.stdout.readline(), 20)
-    process.send_signal(signal.SIGINT)
-    _, err = await asyncio.wait_for(process.communicate(), 20)
+    async with ending(process):
+        assert b"online" in await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(process.communicate(), DEADLINE_S)
     assert (process.returncode, err) == (0, b"")
 
 
@@ -285,7 +306,7 @@ class Gateway:
 
     def __enter__(self) -> Self:
         self._client.loop_start()
-        assert self._subscribed.wait(20)
+        assert self._subscribed.wait(DEADLINE_S)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -306,6 +327,7 @@ async def send(broker: Mosquitto, answer: dict[str, object] | None, *arguments: 
     """Verb and request that the gateway got, and what `edgegw mqtt send` told, when it answers `answer`."""
     with Gateway(broker, answer) as gateway:
         told = await run("send", *arguments, *here(broker), "--gateway", "depot-1", code=code)
+        await eventually(lambda: gateway.asked)
     ((verb, request),) = gateway.asked
     return verb, request, told
 

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from edgegw.cli import doctor_running
+from edgegw.control.power_models import PowerView
 from tests.cli.conftest import Shell
 from tests.control.house import GARAGE, House
 
@@ -36,7 +38,9 @@ async def test_power_shows_circuits_connectors_and_why(garage: House, shell: She
     assert lines[0].split()[:2] == ["CIRCUIT", "FUSE"]
     assert "10 11 12" in text
     assert any(line.startswith("CP-1/1 ") for line in lines)
-    assert "unknown: has never connected" in text
+    assert "unknown: has never connected; 32 A are kept for it" in text
+    assert "held: " in text
+    assert ": has never connected" in text.partition("held: ")[2].splitlines()[0]
     document = await shell.json("power")
     assert document["balanced"] is True
 
@@ -92,6 +96,12 @@ async def test_status_shows_what_is_kept_for_whom_nobody_steers_and_the_alarms(g
     (kept,) = [words for name, words in lines if name == "CP-2/1:"]  # and not "CP-2/1 at 6 A"
     assert "has never connected" in kept
     assert "32 A are kept for it" in kept
+    assert any(line[0] == "held:" for line in lines)
+    power = PowerView.model_validate(await shell.json("power"))
+    finding = next(doctor_running._held(power))
+    assert (finding.level, finding.about) == ("look", "power")
+    assert "A free for" in finding.text
+    assert "out of the wiring" in finding.todo
 
 
 async def test_status_says_why_a_charger_has_what_it_has(garage: House, shell: Shell):

@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from tests.cli.conftest import Shell
 from tests.control.file_house import FilesHouse
 from tests.control.house import BOOT, Wire
+from tests.e2e.children import ending
 
 COLUMNS, ROWS = 80, 24
 IDENTITY = "DE*ABC*PARKHAUS-NORD-EBENE-2-LADEPUNKT-17"  # 41 characters
@@ -51,7 +52,8 @@ async def on_terminal(house: FilesHouse, *words: str) -> list[str]:
     )
     os.close(there)
     loop.add_reader(here, reads)
-    assert await process.wait() == 0, written
+    async with ending(process):
+        assert await process.wait() == 0, written
     await over.wait()
     os.close(here)
     return _COLOURS.sub("", written.decode()).split("\r\n")

@@ -6,7 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.control.house import Api, House
+from tests.control.house import Api, House, patient
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    patient(monkeypatch)
 
 
 @pytest.fixture

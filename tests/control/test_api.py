@@ -8,7 +8,8 @@ import logging
 import pytest
 
 from edgegw.errors import StoreFault
-from tests.control.house import START, TAG, Api, House
+from tests.control.house import DEADLINE_S, START, TAG, Api, House
+from tests.links.house import eventually
 
 
 async def parked(house: House) -> tuple[int, object]:
@@ -88,6 +89,7 @@ async def test_many_who_ask_count_the_store_once(house: House, api: Api, monkeyp
         return await count()
 
     monkeypatch.setattr(house.journal, "counts", counts)
+    monkeypatch.setattr("edgegw.control.health.COUNTS_KEPT_S", DEADLINE_S)
     await asyncio.gather(*(api.get("/v1/health") for _ in range(10)))
     assert len(counted) == 1
 
@@ -352,6 +354,7 @@ async def test_a_callerror_is_an_answer(house: House, api: Api):
 
 async def test_a_silent_charger_is_504(house: House, api: Api):
     await house.boots("CP-1")
+    house.is_impatient()
     answer = await api.post(CALL, {"action": "ClearCache"}, identity="CP-1", status=504)
     assert (answer["outcome"], answer["error"]["code"]) == ("timeout", "timeout")
 
@@ -370,8 +373,7 @@ async def test_a_call_behind_others_goes_out_in_its_turn(house: House, api: Api,
     second = asyncio.create_task(api.post(CALL, {"action": "GetConfiguration"}, identity="CP-1"))
     for _ in range(2):
         await asked.acquire()
-    await asyncio.sleep(0)  # the task of the second one begins
-    assert house.gateway.sessions["CP-1"].charger.state.to_charger.waiting
+    await eventually(lambda: house.gateway.sessions["CP-1"].charger.state.to_charger.waiting)
     charger.says([3, frame[1], {"status": "Accepted"}])
     frame = await charger.hears()
     assert frame[2] == "GetConfiguration"

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from edgegw.control.client import ControlClient, NotReachable, NotUnderstood, Refused, Silent
-from tests.control.house import House
+from tests.control.house import DEADLINE_S, House
 
 
 async def test_it_asks_everything_there_is(house: House):
@@ -47,6 +47,7 @@ async def test_calls_and_refusals(house: House):
     frame = await charger.hears()
     charger.says([4, frame[1], "NotSupported", "", {}])
     assert (await asked).code == "NotSupported"
+    house.is_impatient()
     with pytest.raises(Silent, match="did not answer ClearCache in time"):
         await asyncio.to_thread(ask, "ClearCache")
     charger.cut()
@@ -102,7 +103,7 @@ def answering(path, answer: bytes) -> threading.Thread:
     door = socket.socket(socket.AF_UNIX)
     door.bind(str(path))
     door.listen()
-    door.settimeout(5)
+    door.settimeout(DEADLINE_S)
 
     def serve() -> None:
         with door:

@@ -11,7 +11,7 @@ from edgegw.catalogue.load import load_catalogue
 from edgegw.config_text import SiteFileFault
 from edgegw.control.client import ControlClient, Refused
 from edgegw.control.service import Service
-from tests.control.house import Api, House, Wire
+from tests.control.house import DEADLINE_S, Api, House, Wire
 
 TIME = "2026-11-20T10:00:00Z"
 
@@ -20,7 +20,7 @@ async def reports(house: House, charger: Wire, code: str = "GroundFailure", **mo
     """A 1.6 charger has an error, and the cloud heard of it."""
     payload = {"connectorId": 1, "errorCode": code, "status": "Faulted", "timestamp": TIME, **more}
     charger.calls("StatusNotification", payload)
-    await asyncio.wait_for(next(iter(house.cloud.wires.values())).hears(), 10)
+    await asyncio.wait_for(next(iter(house.cloud.wires.values())).hears(), DEADLINE_S)
 
 
 async def alone(house: House, identity: str = "CP-1", version: str = "ocpp1.6") -> Wire:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from edgegw.control import gate
 from edgegw.control.client import ControlClient
 from edgegw.control.firmware_client import DamagedOnTheWay
 from edgegw.core.rollout_state import Stage
+from edgegw.errors import StoreFull
 from edgegw.files.doors import Transfer
 from edgegw.files.download import FetchProgress
 from edgegw.runtime.log_orders import LOG_REQUEST_ID_FIRST
@@ -316,6 +318,38 @@ async def test_a_rollout_from_beginning_to_end_without_the_cloud_noticing(house:
     assert (over["state"], over["why"]) == ("ended", "1 installed, 1 failed")
     assert over["counts"] == {"installed": 1, "failed": 1}
     assert [r["id"] for r in (await api.get("/v1/firmware/rollouts"))["rollouts"]] == ["1"]
+
+
+async def test_an_order_about_a_rollout_is_answered_when_it_is_on_the_disk(
+    house: FilesHouse, api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    await house.idles("CP-1")
+    await add(api)
+    disk = asyncio.Event()
+    rollouts = house.rooms.rollouts
+    commit = rollouts._commit
+
+    def later(ops: Any, done: Any) -> None:
+        held.append(asyncio.ensure_future(disk.wait()))
+        held[-1].add_done_callback(lambda _: commit(ops, done))
+
+    held: list[asyncio.Task[Any]] = []
+    monkeypatch.setattr(rollouts, "_commit", later)
+    asked = asyncio.ensure_future(rollout(api, at_once=1))
+    await eventually(lambda: held or asked.done())
+    await seen(api)  # an answer that does not wait has time to come
+    assert not asked.done()
+    disk.set()
+    assert (await asked)["id"] == "1"
+
+    def full(ops: Any, done: Any) -> None:
+        done(StoreFull("nothing was written: database or disk is full"))
+
+    monkeypatch.setattr(rollouts, "_commit", full)
+    told = await api.post("/v1/firmware/rollouts/{rollout_id}/stop", {}, status=503, rollout_id="1")
+    assert told["error"]["code"] == "not_stored"
+    assert "rollout 1 has ended now" in told["error"]["text"]
+    assert (await seen(api))["state"] == "ended"
 
 
 async def test_pause_resume_stop(house: FilesHouse, api: Api):

@@ -123,6 +123,7 @@ async def test_no_password_and_no_card_id_is_shown_exported_or_on_the_disk(
     recorded.cloud.goes_down()
     await recorded.starts(charger)  # its card id is in a key and in the words that tell two Starts apart
     recorded.gateway.sessions["CP-1"].record_state("later")
+    recorded.is_impatient()  # nobody answers the next one
     async with asyncio.timeout(30):
         await recorded.gateway.call(
             "CP-1", "ChangeConfiguration", {"key": "AuthorizationKey", "value": SECRET}
@@ -181,7 +182,7 @@ async def test_who_reads_too_slowly_is_told_what_is_missing(
     assert events.startswith("event: dropped")
     told = json.loads(events.splitlines()[1].removeprefix("data: "))["count"]
     assert events.count("event: frame") == 3
-    assert told >= 8
+    assert told >= 7, "ten on the charger's side, and what went on to the cloud meanwhile"
     await stream.aclose()
     assert not recorded.recorder.listeners
 

@@ -108,6 +108,33 @@ def test_names_of_secrets(name: str, is_secret: bool):
     assert setting_rules.is_secret(name) is is_secret
 
 
+def test_what_a_variable_has_beside_its_value_is_shown_where_it_differs():
+    def part(name: str, *attributes: dict) -> dict:
+        return {
+            "component": {"name": "Ctrlr"},
+            "variable": {"name": name},
+            "variableAttribute": list(attributes),
+        }
+
+    found = setting_words.of_report(
+        [
+            part(
+                "Limit", {"value": "10"}, {"type": "Target", "value": "16"}, {"type": "MinSet", "value": "10"}
+            ),
+            part("Same", {"type": "Actual", "value": "1"}, {"type": "Target", "value": "1"}),
+            part("Wish", {"type": "Target", "value": "5"}),
+            part("AdminPassword", {"value": "a"}, {"type": "Target", "value": "b"}),
+        ]
+    )
+    assert [(one.name, one.value, one.in_words) for one in found] == [
+        ("Ctrlr.Limit", "10", "10 (Target 16)"),
+        ("Ctrlr.Same", "1", "1"),
+        ("Ctrlr.Wish", None, "- (Target 5)"),
+        ("Ctrlr.AdminPassword", None, "-"),
+    ]
+    assert [one.read_only for one in found] == [False, False, True, False]
+
+
 async def test_a_key_is_set_and_the_answer_is_words(house: House):
     charger = await house.connects("CP-5")
     async with house.http() as http:
@@ -129,6 +156,7 @@ async def test_a_charger_that_answers_with_an_error_or_not_at_all(house: House):
         charger.says([4, frame[1], "InternalError", "broken", {}])
         refused = await asking
         assert (refused.status_code, refused.json()["error"]["code"]) == (409, "charger_error")
+        house.is_impatient()
         assert (await get(http)).status_code == 504
 
 
@@ -343,7 +371,7 @@ def test_whatever_a_16_charger_says_is_shown_as_text(junk: dict):
         {
             "component": {"name": "A"},
             "variable": {"name": "B"},
-            "variableAttribute": [None, {"type": "MaxSet"}],
+            "variableAttribute": [None, {"type": "MaxSet"}, {"type": []}],
         },
     ],
 )

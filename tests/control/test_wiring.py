@@ -11,6 +11,7 @@ from edgegw.cli.wiring import toml_of
 from edgegw.control.wiring_models import WiringList
 from edgegw.runtime.ports import Admitted, Refused
 from edgegw.runtime.strangers import PER_ADDRESS_MAX, STRANGERS_MAX
+from tests.control.house import DEADLINE_S
 from tests.control.wired_house import WIRED, WiredHouse
 from tests.links.house import eventually
 
@@ -94,7 +95,7 @@ async def test_a_connector_is_wired_and_steered_at_once_and_after_a_restart(site
     assert charger.profiles == []
     wired = await site.wire("CP-7", phases="L2 L3 L1", max_a=16, safe_a=7)
     assert (wired["source"], wired["phases"], wired["max_a"]) == ("commissioned", "L2 L3 L1", 16.0)
-    await asyncio.wait_for(charger.takes(1), 10)
+    await asyncio.wait_for(charger.takes(1), DEADLINE_S)
     assert await charger.limits_within() == 7
     await eventually(lambda: site.load.control.allocation.grants["CP-7/1"].limit_a == 7.0)
     await site.again()
@@ -111,7 +112,7 @@ async def test_a_site_without_any_connector_takes_its_first_one(tmp_path):
         assert (await house.http.get("/v1/power")).json()["balanced"] is False
         charger = await house.boots("CP-1")
         await house.wire("CP-1")
-        await asyncio.wait_for(charger.takes(1), 10)
+        await asyncio.wait_for(charger.takes(1), DEADLINE_S)
         assert (await house.http.get("/v1/power")).json()["balanced"] is True
     finally:
         await house.stop()

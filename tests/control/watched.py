@@ -13,7 +13,7 @@ from edgegw.core.alarms import Alarm
 from edgegw.meters.poller import PollerStatus
 from edgegw.runtime.histogram import Histogram
 from edgegw.runtime.loop_lag import LoopLag
-from tests.control.house import GARAGE, START, House, Wire
+from tests.control.house import GARAGE, House, Wire
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -95,20 +95,6 @@ class Watched(House):
         await self.all_is_stored()
         self.gateway.site_noticed("tested", "for the counter")
         return charger
-
-    async def starts(self, charger: Wire) -> int:
-        return (await self.told(charger, charger.calls("StartTransaction", START)))["transactionId"]
-
-    async def stops(self, charger: Wire, transaction_id: int, meter_wh: int = 3500) -> None:
-        stop = {"transactionId": transaction_id, "meterStop": meter_wh, "timestamp": "2026-11-20T11:00:00Z"}
-        await self.told(charger, charger.calls("StopTransaction", stop))
-
-    async def told(self, charger: Wire, asked: str) -> dict:
-        """The answer to a CALL of a charger that is steered: the gateway has CALLs of its own, and takes any
-        answer to them."""
-        while (frame := await charger.hears())[:2] != [3, asked]:
-            charger.says([3, frame[1], {"status": "Accepted"}])
-        return frame[2]
 
     async def scrape(self, accept: str = "") -> str:
         async with self.http() as http:

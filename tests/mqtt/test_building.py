@@ -33,12 +33,17 @@ class Frail:
 
 
 async def test_a_bug_in_one_look_is_not_the_last_look(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ):
     for name in ("HEALTH_EVERY_S", "LOOK_EVERY_MIN_S"):
         monkeypatch.setattr(building, name, 0.01)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]  # nobody listens there any more
+    claim = socket.socket()  # nobody listens there, and nobody else gets the port
+    claim.bind(("127.0.0.1", 0))
+    request.addfinalizer(claim.close)
+    port = claim.getsockname()[1]
     site = Site(tmp_path, broker=f"mqtt://127.0.0.1:{port}", interval="200 ms")
     await site.start()
     await site.counts()

@@ -287,9 +287,21 @@ def test_a_sweep_is_over_when_the_broker_is_silent_or_has_talked_for_too_long():
     assert not sweep.over(1.0 + QUIET_S - 0.1)
     sweep.heard(incoming("edgegw/1/site/info"), 2.0)
     assert not sweep.over(2.0 + QUIET_S - 0.1)
-    assert sweep.over(2.0 + QUIET_S)
+    assert not sweep.over(2.0 + QUIET_S)
+    assert sweep.over(2.0 + QUIET_S + 0.1)
     sweep.heard(incoming("edgegw/1/site/info"), LONGEST_S)
     assert sweep.over(LONGEST_S)
+
+
+def test_a_box_that_stood_still_does_not_take_its_own_silence_for_the_brokers():
+    """What came meanwhile waits to be read, behind the look that finds so much time gone."""
+    sweep = begun()
+    assert not sweep.over(1.0 + 2 * QUIET_S)
+    sweep.heard(incoming("edgegw/1/site/info"), 1.0 + 2 * QUIET_S)
+    assert not sweep.over(1.0 + 2 * QUIET_S + 0.1)
+    assert sweep.topics == {"edgegw/1/site/info"}
+    assert not sweep.over(1.0 + 3 * QUIET_S)
+    assert sweep.over(1.0 + 3 * QUIET_S + 0.1)
 
 
 def test_a_broker_that_never_agrees_to_the_subscription_ends_the_sweep_too():

@@ -275,7 +275,14 @@ async def test_a_card_id_that_a_charger_says_back_is_masked(house: FilesHouse, b
     assert (await building.hears())["error"]["text"].endswith("GenericError: ****E5F6 is unknown")
 
 
-async def test_a_callerror_silence_and_a_cut_are_errors(house: FilesHouse, building: Building):
+async def test_silence_is_an_error(house: FilesHouse, building: Building):
+    house.is_impatient()
+    charger = await house.connects("CP-1")
+    assert await building.is_refused("charger/reset", charger="CP-1") == "timeout"
+    assert (await charger.hears())[2] == "Reset"
+
+
+async def test_a_callerror_and_a_cut_are_errors(house: FilesHouse, building: Building):
     charger = await house.connects("CP-1")
     building.says("charger/reset", {"charger": "CP-1"})
     frame = await charger.hears()
@@ -284,8 +291,6 @@ async def test_a_callerror_silence_and_a_cut_are_errors(house: FilesHouse, build
     assert answer["error"]["code"] == "charger_error"
     assert answer["error"]["text"].startswith("CP-1 answered Reset with NotSupported: no")
     assert answer["error"]["text"].isprintable()
-    assert await building.is_refused("charger/reset", charger="CP-1") == "timeout"
-    await charger.hears()
     building.says("charger/reset", {"charger": "CP-1"})
     await charger.hears()
     charger.cut()
@@ -439,7 +444,7 @@ async def test_a_limit_is_released_on_one_circuit_or_on_all(garage: House, power
 
 
 async def test_nobody_releases_what_somebody_else_set(garage: House, power: Building):
-    garage.server.service.power.set_limit(power_models.LimitOrder(source="dso", limit_a=6), "a person")
+    await garage.server.service.power.set_limit(power_models.LimitOrder(source="dso", limit_a=6), "a person")
     await power.gets("limit/release", source="bms")
     assert await power.is_refused("limit/release", source="dso") == "not_allowed"
     assert list(limits(garage)) == [("dso", "main")]

@@ -95,6 +95,35 @@ async def test_a_disk_that_stands_still_costs_the_oldest_and_no_memory(
     assert sink.lines[0].n == found.dropped + 1
 
 
+class Counted(bytes):
+    """Of a frame; how many there are now."""
+
+    alive = 0
+
+    def __init__(self, _: bytes) -> None:
+        Counted.alive += 1
+
+    def __del__(self) -> None:
+        Counted.alive -= 1
+
+
+async def test_long_frames_do_not_wait_for_others(sink: Sink):
+    """One may be 64 MiB: they would fill the memory before there are enough of them."""
+    found = recorder(sink)
+    found.start({})
+    assert flight_recorder.LONG_BYTES <= FRAME_BYTES_MAX
+    text = "x" * FRAME_BYTES_MAX
+    for number in range(10):
+        raw = Counted(call(f"m{number}", "DataTransfer", {"data": text}))
+        found.take((NOW, "CP-1", spoke(raw)))
+        found.take((NOW, "CP-1", FrameTurnedAway("charger", "json", Counted(raw))))
+        del raw
+    assert Counted.alive <= 2, "the last that was heard, to know it when it goes out"
+    await found.stop()
+    assert what(sink.lines).count("charger_spoke") == 10
+    assert Counted.alive <= 2
+
+
 async def test_a_bug_there_is_no_bug_of_the_session(
     sink: Sink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
@@ -103,6 +132,7 @@ async def test_a_bug_there_is_no_bug_of_the_session(
     with monkeypatch.context() as broken:
         broken.setattr(flight_scribe, "cleaned", lambda *_: {}["nothing"])
         found.take((NOW, "CP-1", spoke(call("m1", "Heartbeat", {}))))
+        found.tell()
     found.take((NOW, "CP-1", Woke()))
     await found.stop()
     assert what(sink.lines)[1:] == ["woke", "missing"]
@@ -244,4 +274,4 @@ async def test_nothing_of_it_runs_without_sessions(sink: Sink):
     found = recorder(sink)
     found.start({})
     await asyncio.sleep(0)
-    await asyncio.wait_for(found.stop(), 5)
+    await asyncio.wait_for(found.stop(), 30)

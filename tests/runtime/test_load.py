@@ -49,7 +49,13 @@ class Decisions:
 
 
 def loop_of(decisions: Decisions, notices: list[Noticed], kept: list[StoreOp] | None = None) -> LoadLoop:
-    commit = (kept if kept is not None else []).extend
+    def commit(ops: list[StoreOp]) -> asyncio.Future[None]:
+        if kept is not None:
+            kept.extend(ops)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
     return LoadLoop(decisions, {}, notices.append, commit, ("grid", "garage"))  # type: ignore[arg-type]
 
 

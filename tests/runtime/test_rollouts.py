@@ -10,7 +10,7 @@ import pytest
 from edgegw.core import rollout as rules
 from edgegw.core.records import Document, SaveDocument, StoreOp
 from edgegw.core.rollout_state import Member, Rollout, Stage
-from edgegw.errors import StoreFull
+from edgegw.errors import StoreFault, StoreFull
 from edgegw.runtime import rollouts as module
 from edgegw.runtime.rollouts import ENDED_KEPT_MAX, OPEN_MAX, NotForThisCharger, Rollouts
 from tests.control.file_house import FilesHouse
@@ -97,6 +97,26 @@ async def test_nothing_goes_out_before_there_is_a_link_and_it_is_on_disk(house: 
     await says_nothing_before(charger)
     desk.answers()
     await house.gets_update(charger)
+    await rollouts.stop()
+
+
+async def test_an_order_is_on_the_disk_when_the_store_says_so_and_can_be_given_again(house: FilesHouse):
+    await house.idles("CP-1")
+    links, desk = Links(), Desk()
+    rollouts = await running(house, links, desk)
+    rollouts.begin(DRAFT)
+    waits = asyncio.ensure_future(rollouts.on_disk())
+    await asyncio.sleep(0)
+    assert not waits.done()
+    desk.answers()
+    await waits
+    rollouts.pause("1")
+    desk.answers(StoreFull("nothing was written: database or disk is full"))
+    with pytest.raises(StoreFault, match="disk is full"):
+        await rollouts.on_disk()
+    rollouts.pause("1")  # it is paused already, and the store does not have it
+    desk.answers()
+    await rollouts.on_disk()
     await rollouts.stop()
 
 
