@@ -77,9 +77,9 @@ class Wiring(Stage):
             return self.end("passed", "it is wired here" if self._asked else "it was wired here before")
         if self._asked:
             return []
-        return self._wire(wired, seen)
+        return self._wire(wired, seen, now)
 
-    def _wire(self, wired: Wired | None, seen: Observation) -> list[Order]:
+    def _wire(self, wired: Wired | None, seen: Observation, now: float) -> list[Order]:
         circuit = self._circuit or self._chosen(seen.circuits)
         if not circuit:
             return (
@@ -87,6 +87,8 @@ class Wiring(Stage):
                 if seen.circuits
                 else self.end("failed", "the site file has no [[circuit]]: name the fuse there")
             )
+        if not seen.connected and not self._is_to_be_wired_away(circuit, wired, now):
+            return []
         plan, was = self.plan, wired
         low = plan.min_a if plan.min_a is not None else (was.min_a if was else 6.0)
         high = plan.max_a if plan.max_a is not None else (was.max_a if was else 32.0)
@@ -95,6 +97,25 @@ class Wiring(Stage):
         self._asked, self._circuit = True, circuit
         self.saying = f"wiring it to {circuit} on {phases}"
         return [Wire(circuit, phases, low, high, safe)]
+
+    def _is_to_be_wired_away(self, circuit: str, was: Wired | None, now: float) -> bool:
+        """What was never under control counts with its maximum: others may be paused for who is not there.
+
+        It has a moment to come by itself; then a person must want it.
+        """
+        if self.waited(now) < self.plan.come_s:
+            self.saying = "waiting for it to connect, before amps are kept for it"
+            return False
+        high = self.plan.max_a if self.plan.max_a is not None else (was.max_a if was else 32.0)
+        text = (
+            f"{self.plan.charger} is not connected. Once it is wired, {high:g} A per phase of {circuit} are"
+            " kept for it until it has connected and took a limit; cars that charge now may be paused for"
+            " that. Wire it all the same?"
+        )
+        answer = self.ask(Question(text, YES_NO))
+        if answer == "no":
+            self.end("failed", "it was not wired: it is not connected; run this again when it is")
+        return answer == "yes"
 
     def _chosen(self, circuits: tuple[CircuitFacts, ...]) -> str:
         if len(circuits) == 1:

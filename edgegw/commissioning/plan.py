@@ -25,6 +25,7 @@ class Plan:
     tries: int = 3  # a step down and up, while the building is too restless to tell
     # How long each thing may take.
     knock_s: float = 900.0
+    come_s: float = 20.0  # for one that was let in and is not here yet: before amps are kept for it
     control_s: float = 300.0
     car_s: float = 900.0
     # Cars ramp, and are given more by a few amps each dozen seconds: what one draws counts when it has not

@@ -13,9 +13,8 @@ import asyncio
 import contextlib
 import importlib
 import logging
-import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -28,13 +27,15 @@ from textual.screen import Screen
 from textual.worker import get_current_worker
 
 from edgegw.control.client import ControlClient, ControlFault
+from edgegw.control.live_client import LiveClient
 from edgegw.control.live_models import Snapshot
 from edgegw.redaction import plain
 from edgegw.tui.bars import top_line
-from edgegw.tui.dialogs import Confirm
+from edgegw.tui.dialogs import Confirm, Reading
 from edgegw.tui.frame import ConsoleScreen
 from edgegw.tui.link import Link, LinkState, Where
 from edgegw.tui.palette import ConsoleCommands
+from edgegw.tui.said import KEY, SaidBook, Severity
 
 log = logging.getLogger("edgegw.tui")
 
@@ -54,7 +55,7 @@ SCREENS: tuple[tuple[str, str, str], ...] = (
 )
 CHARGER_SCREEN = "edgegw.tui.screens.charger:ChargerScreen"
 READ_ONLY = "this console only looks; start it with --operator to order something"
-SAID_S = 8  # how long an answer stays
+NO_ORDERS_HERE = "this console only looks: its token may not order; use an operator's (--token-file)"
 KEYS_WAITING_MAX = 1_000  # a paste by mistake
 KEY_DONE_WITHIN_S = 0.2
 
@@ -69,28 +70,30 @@ def made(where: str, *given: Any) -> ConsoleScreen:
 class Console(App[int]):
     """`where`: which gateway, and whether orders may be given.
 
-    `parent`: the process it serves; when that is gone, nobody looks any more.
+    `nobody_looks`: asked once a second; then it ends.
     """
 
     TITLE = "edgegw"
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     COMMANDS: ClassVar[set[Any]] = {ConsoleCommands}
-    DEFAULT_CSS = "Toast { max-width: 90%; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(key, f"go('{name}')", name, show=False) for key, name, _ in SCREENS),
         Binding("colon", "command_palette", "Palette", key_display=":"),
         Binding("f1", "help", "Help"),
         Binding("question_mark", "keys", "Keys", key_display="?"),
+        Binding(KEY, "said", "All messages of the console", show=False),
         Binding("q", "quit", "Quit"),
     ]
 
-    def __init__(self, where: Where, parent: int | None = None) -> None:
+    def __init__(self, where: Where, nobody_looks: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self.theme = "ansi-dark"  # the terminal's own 16 colours: works everywhere
         self.where = where
-        self._serves = parent
+        self._nobody_looks = nobody_looks
         self.snapshot: Snapshot | None = None
+        self.said = SaidBook()
+        self.settings_asked: dict[str, float] = {}  # by charger: since when (monotonic) it is asked for them
         self.bug = ""  # what ended the console, if a bug did
         self.link = Link(where, self._on_snapshot, self._on_link)
         self._made: dict[str, ConsoleScreen] = {}
@@ -113,11 +116,11 @@ class Console(App[int]):
 
     def _on_link(self, state: LinkState) -> None:
         if state.state == "live" and state.losses:
-            self.notify("the gateway is back", timeout=SAID_S)
+            self.notify("the gateway is back")
         self._tick()
 
     def _tick(self) -> None:
-        if self._serves is not None and os.getppid() != self._serves:
+        if self._nobody_looks():
             self.exit()
         for screen in self.screen_stack[-1:]:  # none while it ends
             if isinstance(screen, ConsoleScreen):
@@ -156,6 +159,30 @@ class Console(App[int]):
         while len(self.screen_stack) > 2:
             self.pop_screen()
 
+    # --- what it tells -----------------------------------------------------------------------------
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: Severity = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """In the line above the footer, never in front of anything, and never as markup."""
+        self.said.add(f"{title}: {message}" if title else message, severity, time.time())
+        for screen in self.screen_stack:
+            if isinstance(screen, ConsoleScreen):
+                screen.tell_said()
+
+    def said_lines(self) -> list[Text]:
+        return self.said.lines(time.time(), self.size.width, self.size.height)
+
+    def action_said(self) -> None:
+        if isinstance(self.screen, ConsoleScreen):
+            self.push_screen(Reading("Messages of this console, the newest first", self.said.whole()))
+
     # --- questions and orders ----------------------------------------------------------------------
 
     def ask(
@@ -190,6 +217,35 @@ class Console(App[int]):
         if not worker.is_cancelled:
             self.call_from_thread(self._hand_over, screen, then, answer)
 
+    async def _wait(
+        self,
+        screen: ConsoleScreen,
+        question: Callable[[LiveClient], Awaitable[T]],
+        then: Callable[[T], None],
+        failed: Callable[[ControlFault], None],
+    ) -> None:
+        """In the loop: who leaves the screen stops waiting."""
+        try:
+            async with self.where.live() as client:
+                answer = await question(client)
+        except ControlFault as fault:
+            self._hand_over(screen, failed, fault)
+        else:
+            self._hand_over(screen, then, answer)
+
+    def wait(
+        self,
+        screen: ConsoleScreen,
+        question: Callable[[LiveClient], Awaitable[T]],
+        then: Callable[[T], None],
+        failed: Callable[[ControlFault], None],
+        *,
+        group: str,
+    ) -> None:
+        """Ask what may take minutes; as `ask` otherwise."""
+        work = self._wait(screen, question, then, failed)
+        screen.run_worker(work, group=group, exclusive=True, exit_on_error=False)
+
     def _hand_over(self, screen: ConsoleScreen, then: Callable[[T], None], answer: T) -> None:
         if not screen.is_whole:
             return
@@ -200,7 +256,22 @@ class Console(App[int]):
             self.notify("a bug in the console; its log says where", severity="error")
 
     def tell_fault(self, fault: ControlFault) -> None:
-        self.notify(plain(str(fault)), severity="error", timeout=SAID_S, markup=False)
+        self.notify(plain(str(fault)), severity="error", markup=False)
+
+    @property
+    def why_no_orders(self) -> str:
+        """ "" when it may order; the gateway decides, and this says it beforehand."""
+        if not self.where.operator:
+            return READ_ONLY
+        is_refused = self.snapshot is not None and self.snapshot.role == "read-only"
+        return NO_ORDERS_HERE if is_refused else ""
+
+    def may_order(self) -> bool:
+        """False, and said, when this console only looks."""
+        why_not = self.why_no_orders
+        if why_not:
+            self.notify(why_not, severity="warning")
+        return not why_not
 
     def order(
         self,
@@ -210,8 +281,7 @@ class Console(App[int]):
         *,
         confirm: str,
     ) -> None:
-        if not self.where.operator:
-            self.notify(READ_ONLY, severity="warning", timeout=SAID_S)
+        if not self.may_order():
             return
         run = partial(self._start_order, what, carry_out, then)
         if not confirm:
@@ -222,7 +292,7 @@ class Console(App[int]):
     def _start_order(
         self, what: str, carry_out: Callable[[ControlClient], T], then: Callable[[T], str | None] | None
     ) -> None:
-        self.notify(f"{plain(what)} ...", timeout=2, markup=False)
+        self.notify(f"{plain(what)} ...", markup=False)
         work = partial(self._carry_out, what, carry_out, then)
         self.run_worker(work, group="orders", thread=True, exit_on_error=False)
 
@@ -237,7 +307,7 @@ class Console(App[int]):
         except ControlFault as fault:
             self.call_from_thread(self.tell_fault, fault)
             return
-        self.call_from_thread(self.notify, f"{plain(what)}: {plain(words)}", timeout=SAID_S, markup=False)
+        self.call_from_thread(self.notify, f"{plain(what)}: {plain(words)}", markup=False)
 
     # --- keys --------------------------------------------------------------------------------------
 

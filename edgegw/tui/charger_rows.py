@@ -21,18 +21,20 @@ from edgegw.tui.words import SEVERITY_SIGNS, SEVERITY_STYLES, Ages, age, amps, e
 STRANGER = "\0"  # begins the key of a row that is no charger of this site; no identity holds it
 BAD_CONTROL = frozenset(("refuses", "disobeys", "silent"))
 
+KEPT = "kept for it"  # what the gateway says of a connector that nobody can lower now
+
 COLUMNS = (
     Column("", 1),
     Column("CHARGER", 12, grow=1),
     Column("STATUS", 13),
     Column("A", 5, right=True),
     Column("LIMIT", 5, right=True),
-    Column("WHY", 26, grow=4),
+    Column("WHY", 26, grow=12),
     Column("LAST", 4, right=True),
     Column("CLOUD", 5, rank=1),
     Column("ENERGY", 8, right=True, rank=2),
     Column("ALARMS", 6, right=True, rank=3),
-    Column("MODEL", 14, grow=1, rank=4),
+    Column("MODEL", 14, rank=4),
     Column("OCPP", 5, rank=5),
     Column("QUEUE", 5, right=True, rank=6),
     Column("FIRMWARE", 9, rank=7),
@@ -89,7 +91,7 @@ def sign(row: ChargerRow) -> tuple[str, str]:
 
 def why(row: ChargerRow) -> str:
     if not row.connected:
-        return row.handshake or "not connected"
+        return row.handshake or (row.why if KEPT in row.why else "not connected")
     if row.error:
         return row.error
     if row.control in BAD_CONTROL:

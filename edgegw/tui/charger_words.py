@@ -23,6 +23,7 @@ HEAD = 14
 CLOCK_FINE_S, CLOCK_BAD_S = 5.0, 60.0
 BAD, WARN, GOOD, DIM = "bold red", "yellow", "green", "dim"
 REFUSALS_MAX, COMPLAINTS_MAX = 5, 5
+EVENTS_MAX, ANSWERS_MAX = 8, 8
 
 Line = tuple[str, str, str]  # what it is about, words, style
 
@@ -44,6 +45,8 @@ def _lines(detail: ChargerDetail, row: ChargerRow | None, now: str) -> Iterator[
     yield _link(charger, now)
     if not charger.connected:
         yield from _refusals(detail, now)
+    for words in held_words(detail.power):
+        yield "Held", f"! {words}: it cannot be lowered now", WARN
     yield _cloud(charger, row, now)
     yield from _orders(detail.orders)
     for connector in charger.connectors:
@@ -62,6 +65,15 @@ def _lines(detail: ChargerDetail, row: ChargerRow | None, now: str) -> Iterator[
         yield from _refusals(detail, now)
     for complaint in charger.complaints[:COMPLAINTS_MAX]:
         yield "Schema", f"! {complaint.rule}: {number(complaint.count, 'time')}", WARN
+
+
+def held_words(power: Sequence[ConnectorPowerView]) -> list[str]:
+    """What is kept free for connectors that nobody can lower now."""
+    return [
+        f"{amps(one.held_a)} A of {plain(one.circuit)} are kept for connector {one.connector}"
+        for one in power
+        if one.held_a
+    ]
 
 
 def _link(charger: ChargerView, now: str) -> Line:
@@ -187,6 +199,34 @@ def _queue(charger: ChargerView, now: str) -> Line:
     oldest = f", the oldest {age(queue.oldest_unsent_at, now)} old" if queue.oldest_unsent_at else ""
     parked = f"; ! {queue.parked} refused by the cloud: key 5" if queue.parked else ""
     return "Queue", f"{number(waits, 'message')} for the cloud here{oldest}{parked}", WARN if parked else ""
+
+
+def beside(detail: ChargerDetail, now: str) -> Text:
+    """What stands to the right of the overview where there is room: its limits, and what it reported last."""
+    text = Text("Limits\n", "bold cyan")
+    if detail.power:
+        text.append_text(power_lines(detail.power))
+    else:
+        text.append("not balanced: no circuit is said for its connectors\n", DIM)
+    text.append("\nReported last\n", "bold cyan")
+    for one in detail.events[:EVENTS_MAX]:
+        sign = "v" if one.cleared else SEVERITY_SIGNS[one.severity]
+        what = f"over: {plain(one.text)}" if one.cleared else plain(one.text)
+        code = " ".join(plain(word) for word in (one.code, one.vendor_code) if word)
+        where = f" connector {plain(one.connector)}" if one.connector else ""
+        style = DIM if one.cleared else SEVERITY_STYLES[one.severity]
+        text.append(f"{age(one.at, now):>4} ago{where}  {sign} {code}: {what}\n", f"not bold {style}")
+    if not detail.events:
+        text.append("nothing\n", f"not bold {DIM}")
+    text.append("\nIts answers to limits\n", "bold cyan")
+    for answer in detail.profile_answers[:ANSWERS_MAX]:
+        limit = f"{amps(answer.limit_a)} A" if answer.limit_a is not None else "no limit"
+        words = f"{age(answer.at, now):>4} ago connector {answer.connector}  {limit} by {answer.method}: "
+        text.append(f"{words}{plain(answer.answer)}\n", "not bold")
+    if not detail.profile_answers:
+        text.append("none\n", f"not bold {DIM}")
+    text.rstrip()
+    return text
 
 
 def power_lines(power: Sequence[ConnectorPowerView]) -> Text:

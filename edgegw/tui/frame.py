@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
@@ -23,7 +23,8 @@ from edgegw.control.live_models import Snapshot
 from edgegw.redaction import plain
 from edgegw.tui.bars import Crumbs, TopLine
 from edgegw.tui.dialogs import Reading
-from edgegw.tui.filtering import Filter, parse
+from edgegw.tui.filtering import SLOW, Filter, parse
+from edgegw.tui.said import SaidLine
 from edgegw.tui.table import VirtualTable
 from edgegw.tui.words import flowed
 
@@ -51,6 +52,9 @@ UNTOLD = frozenset(
 )
 
 
+LOOKS, LOOKS_BY_TOKEN = "only looks; to order: --operator", "only looks; to order: an operator's token"
+
+
 class ConsoleScreen(Screen[None]):
     """Subclasses set NAME, ABOUT, `body` and `show`."""
 
@@ -58,6 +62,7 @@ class ConsoleScreen(Screen[None]):
     ABOUT: ClassVar[str] = ""  # help for the screen as a whole
     HAS_FILTER: ClassVar[bool] = False
     HAS_FAULTS_ONLY: ClassVar[bool] = False
+    ORDERS: ClassVar[frozenset[str]] = frozenset()  # actions that order; panels have theirs
     DEFAULT_CSS = """
     ConsoleScreen Footer { height: 1; }
     """
@@ -114,6 +119,11 @@ class ConsoleScreen(Screen[None]):
         """
         self.console.ask(self, question, then, group=group or "ask", failed=failed)
 
+    def asks(self, group: str) -> bool:
+        """Whether a question of this group is under way: who asks again and again lets it be answered."""
+        mine = (worker for worker in self.workers if worker.node is self and worker.group == group)
+        return any(not worker.is_finished for worker in mine)
+
     def order(
         self,
         what: str,
@@ -128,7 +138,22 @@ class ConsoleScreen(Screen[None]):
         """
         self.console.order(what, carry_out, then, confirm=confirm)
 
+    def may_order(self) -> bool:
+        """For orders that need more than one question: so that nobody answers them for nothing."""
+        return self.console.may_order()
+
     # --- the frame ---------------------------------------------------------------------------------
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """What footer, help and palette offer: without orders where this console only looks.
+
+        Whoever presses such a key all the same is told why nothing happens.
+        """
+        found = super().active_bindings
+        if not self.console.why_no_orders:
+            return found
+        return {key: one for key, one in found.items() if not _is_order(one)}
 
     def compose(self) -> ComposeResult:
         yield TopLine()
@@ -136,6 +161,7 @@ class ConsoleScreen(Screen[None]):
         yield from self.body()
         if self.HAS_FILTER:
             yield FilterLine(placeholder="filter: words, !not, /regex/", select_on_focus=False, compact=True)
+        yield SaidLine()
         yield Footer(compact=True, show_command_palette=False)
 
     def on_screen_resume(self) -> None:
@@ -174,12 +200,20 @@ class ConsoleScreen(Screen[None]):
             return
         self.query_one(TopLine).tell(self.console.top_line())
         marks = [f"/{self.filter.text}"] if self.filter.text else []
+        if self.filter.complaint:
+            marks.append("not understood: all is shown" if self.filter.wrong else SLOW)
         if self.faults_only:
             marks.append("faults only")
         marks += self.marks
-        if not self.console.where.operator:
-            marks.append("read-only")
+        if self.console.why_no_orders:
+            marks.append(LOOKS if not self.console.where.operator else LOOKS_BY_TOKEN)
         self.query_one(Crumbs).tell_trail(self.trail, *marks)
+        self.tell_said()
+
+    def tell_said(self) -> None:
+        """The line below."""
+        if self.is_whole:
+            self.query_one(SaidLine).tell(self.console.said_lines())
 
     # --- filter ------------------------------------------------------------------------------------
 
@@ -214,13 +248,13 @@ class ConsoleScreen(Screen[None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if isinstance(event.input, FilterLine):
             self._close_filter()
+            if self.filter.complaint:
+                self.notify(self.filter.complaint, severity="warning", markup=False)
 
     def _set_filter(self, text: str) -> None:
         if text == self.filter.text:
             return
         self.filter = parse(text)
-        if self.filter.complaint:
-            self.notify(self.filter.complaint, severity="warning", markup=False)
         self.redraw()
 
     def _close_filter(self) -> None:
@@ -260,3 +294,8 @@ class ConsoleScreen(Screen[None]):
 
     def action_keys(self) -> None:
         self.app.push_screen(Reading(f"Keys: {self.NAME}", self.keys_text()))
+
+
+def _is_order(active: ActiveBinding) -> bool:
+    action = active.binding.action.partition("(")[0].rpartition(".")[2]
+    return action in getattr(active.node, "ORDERS", ())

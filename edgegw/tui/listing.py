@@ -45,8 +45,8 @@ class Pane(VerticalScroll, can_focus=True):
 
     HELP = "The whole of what is highlighted in the list. Up and down move it, tab leads back to the list."
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._text = Static(Text())
         self._shown = Text()
 
@@ -114,14 +114,6 @@ class ListScreen(ConsoleScreen):
 
     def title_of(self, key: str) -> str:
         return key
-
-    def may_order(self) -> bool:
-        """For orders that need more than one question: so that nobody answers them for nothing."""
-        from edgegw.tui.app import READ_ONLY, SAID_S
-
-        if not self.console.where.operator:
-            self.notify(READ_ONLY, severity="warning", timeout=SAID_S)
-        return self.console.where.operator
 
     def list_rows(self, rows: Sequence[Row], *, filtered: bool = False) -> None:
         """`filtered`: the filter was asked already; `rows` are what is left."""

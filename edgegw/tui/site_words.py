@@ -12,7 +12,7 @@ from rich.text import Text
 
 from edgegw.control.live_models import LivePower, Snapshot
 from edgegw.control.models import Notice
-from edgegw.control.power_models import CircuitView, PhaseAmps
+from edgegw.control.power_models import CircuitView, HeldView, PhaseAmps
 from edgegw.redaction import plain
 from edgegw.tui.table import Cell, Column, Row
 from edgegw.tui.words import SEVERITY_SIGNS, SEVERITY_STYLES, age, amps, clock, number, span
@@ -174,6 +174,22 @@ def meter_lines(power: LivePower) -> list[Text]:
         old = span(meter.age_s) if meter.age_s is not None else "-"
         lines.append(_line("Meter  ", f"{name}: {_three(meter.current_a)} A{watts}{volts}, read {old} ago"))
     return lines
+
+
+def held_lines(power: LivePower) -> list[Text]:
+    """Amps that nobody can use, because somebody cannot be lowered."""
+    lines: list[Text] = []
+    for one in power.held:
+        words = f"! {plain(one.circuit)} keeps {_three(one.held_a)} A free for {held_names(one)}"
+        lines.append(_line("Held   " if not lines else "       ", f"{words}: {plain(one.why)}", "yellow"))
+    return lines
+
+
+def held_names(one: HeldView) -> str:
+    names = ", ".join(plain(name) for name in one.chargers)
+    return (
+        names if one.connectors <= len(one.chargers) else f"{names} ({number(one.connectors, 'connector')})"
+    )
 
 
 def limit_lines(power: LivePower, now: str) -> list[Text]:

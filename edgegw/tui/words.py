@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from edgegw.control.event_models import SeverityName
+from edgegw.wording import number as number
+from edgegw.wording import seconds_since, short_span
+from edgegw.wording import size as size
+
+span = short_span  # a table has five cells for it
 
 # A state is told by a sign and a colour: 16 colours, or none, must do.
 SEVERITY_STYLES: dict[SeverityName | None, str] = {
@@ -31,8 +36,7 @@ def age(time: str | None, now: str | None = None) -> str:
     """
     if not time:
         return "-"
-    at = datetime.fromisoformat(now) if now else datetime.now(UTC)
-    return span(max(0.0, (at - datetime.fromisoformat(time)).total_seconds()))
+    return span(seconds_since(time, datetime.fromisoformat(now) if now else datetime.now(UTC)))
 
 
 class Ages:
@@ -45,14 +49,6 @@ class Ages:
         if not time:
             return "-"
         return span(max(0.0, self._now - datetime.fromisoformat(time).timestamp()))
-
-
-def span(seconds: float) -> str:
-    """ "12s", "5m", "3h", "2d"."""
-    for sign, unit in (("d", 86_400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f}{sign}"
-    return f"{seconds:.0f}s"
 
 
 def clock(time: str | None) -> str:
@@ -88,14 +84,3 @@ def flowed(text: str) -> str:
         else:
             lines.append(line)
     return "\n".join(lines)
-
-
-def number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def size(count: float) -> str:
-    for name, unit in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count:.0f} B"

@@ -42,6 +42,7 @@ class Site:
     refuses: bool = False
     by_site_file: bool = False
     known: bool = False
+    comes_at: float = 0.0  # it is not connected before, whoever let it in
     meter_from: float = 0.0  # silent before
     meter_until: float = 1e9
     meter_sign: float = 1.0
@@ -92,7 +93,7 @@ class Site:
 
     @property
     def connected(self) -> bool:
-        return not self.stranger
+        return not self.stranger and self.now >= self.comes_at
 
     def _steer(self) -> None:
         """The gateway: raises by 3 A each 11 s, lowers at once, renews."""

@@ -56,7 +56,7 @@ def test_what_ends_the_thread_is_shown_and_a_limit_is_taken_back(fault: Exceptio
     run = run_with(client)
     run._walk.notes.limited = True
     run.start()
-    assert run.join(10.0)
+    assert run.join(30.0)
     assert run.state.finished
     assert str(fault) in run.state.fault
     assert client.ended == 1
@@ -73,7 +73,7 @@ def test_a_gateway_that_is_away_is_asked_again_until_the_person_gives_up():
         assert not run.join(0.01)
     assert seen[0] == "no gateway answers"
     run.abort()
-    assert run.join(10.0)
+    assert run.join(30.0)
     assert run.state.result == "aborted"
 
 

@@ -330,6 +330,27 @@ def test_wiring_that_is_refused_says_why():
     assert walk.text("wire") == trouble
 
 
+def test_for_a_charger_that_is_not_there_nothing_is_kept_unless_a_person_wants_it():
+    walk = Walk(Site(known=True, comes_at=1e9), answers={"wire": "no"}).run()
+    assert "32 A per phase of garage are kept for it" in " ".join(walk.asked)
+    assert walk.verdict("wire") == "failed"
+    assert "it is not connected" in walk.text("wire")
+    assert not [order for order in walk.site.orders if isinstance(order, Wire)]
+
+
+def test_a_charger_that_is_not_there_is_wired_when_a_person_says_so():
+    walk = Walk(Site(known=True, comes_at=60.0)).run()
+    assert any("are kept for it" in text for text in walk.asked)
+    assert walk.verdict("wire") == "passed"
+    assert walk.verdict("connect") == "passed"
+
+
+def test_a_charger_that_comes_in_a_moment_is_wired_without_a_word():
+    walk = Walk(Site(known=True, comes_at=10.0)).until("charge")
+    assert walk.asked == []
+    assert walk.site.wired is not None
+
+
 def test_with_yes_nobody_is_asked():
     walk = Walk(Site(truth=(1,), car=ONE_PHASE), Plan("CP-7", phases="L1", yes=True)).run()
     assert walk.asked == []

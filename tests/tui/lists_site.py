@@ -93,6 +93,7 @@ class Looking:
 
     app: Console
     pilot: Pilot[int]
+    _heard: int = 0
 
     @property
     def list(self) -> ListScreen:
@@ -117,8 +118,8 @@ class Looking:
 
     @property
     def said(self) -> list[str]:
-        """The messages that pop up, the newest last."""
-        return [notification.message for notification in self.app._notifications]
+        """The messages since the console began, the newest last."""
+        return self.app.said.texts
 
     async def press(self, *keys: str) -> None:
         """One after the other, each when what it does is done.
@@ -139,17 +140,32 @@ class Looking:
 
     async def type(self, text: str) -> None:
         """In the place of what stands in the line that has the focus; as a paste: keys take their time."""
-        line = self.app.screen.focused
-        assert isinstance(line, Input), line
-        line.value = text
+        (await self.line()).value = text
         await self.pilot._wait_for_screen()
+
+    async def line(self) -> Input:
+        """The one that has the focus: it gets it a little after it is shown."""
+
+        def look() -> Input | None:
+            focused = self.app.screen.focused
+            return focused if isinstance(focused, Input) else None
+
+        found = await self.until(look, "a line to type in")
+        assert found is not None
+        return found
+
+    async def answer(self, question: str, text: str) -> None:
+        """What is asked in a dialog of its own, when it is there."""
+        await self.until(lambda: self.app.screen.is_modal and question in self.text, question)
+        await self.type(text)
+        await self.press("enter")
 
     async def filter(self, text: str) -> None:
         await self.press("slash")
         await self.type(text)
         await self.press("enter")
 
-    async def until(self, look: Callable[[], T], what: str, within_s: float = DEADLINE_S) -> T:
+    async def until(self, look: Callable[[], T | None], what: str, within_s: float = DEADLINE_S) -> T:
         """The first truthy thing. Raises AssertionError with the screen as it is."""
         clock = asyncio.get_running_loop().time
         end = clock() + within_s
@@ -172,7 +188,15 @@ class Looking:
         return found
 
     async def tells(self, part: str) -> None:
-        await self.until(lambda: any(part in text for text in self.said), f"{part!r} said")
+        """A message above the footer, since the last one that was looked for."""
+        await self.until(lambda: self._hears(part), f"{part!r} said")
+
+    def _hears(self, part: str) -> bool:
+        for number in range(self._heard, len(self.said)):
+            if part in self.said[number]:
+                self._heard = number + 1
+                return True
+        return False
 
 
 @asynccontextmanager

@@ -42,25 +42,30 @@ async def shot(name: str, picture: Snapshot, keys: Sequence[str], size: tuple[in
             await looking.until(lambda: not _questions(looking), "the answers")
             await looking.pilot.pause()
         await looking.pilot.pause()
-        return compared(name, looking.text)
+        return await compared(name, looking)
 
 
 def _questions(looking: Looking) -> list[str]:
     """What is still asked of the gateway."""
-    running = [worker for worker in looking.app.workers if worker.is_running]
+    running = [worker for worker in looking.app.workers if not worker.is_finished]
     asked = (worker for worker in running if worker.name not in ("link", "keys"))
     return [worker.group for worker in asked if worker.group != "tail"]
 
 
-def compared(name: str, text: str) -> str:
-    """`text` without blanks at the ends of lines. Raises AssertionError when it is not the picture."""
-    lines = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+async def compared(name: str, looking: Looking) -> str:
+    """The picture, once it is on the terminal: it is laid out step by step. Raises AssertionError."""
     path = PICTURES / f"{name}.txt"
     if os.environ.get(WRITES) == "write":
         PICTURES.mkdir(exist_ok=True)
-        path.write_text(lines, "utf-8")
+        path.write_text(_lines(looking), "utf-8")
     assert path.is_file(), f"no picture {path}: make it with {WRITES}=write"
-    assert lines == path.read_text("utf-8"), (
-        f"{name} looks different; if it should, {WRITES}=write makes it anew"
+    picture = path.read_text("utf-8")
+    await looking.until(
+        lambda: _lines(looking) == picture, f"as in {path.name}; if not, {WRITES}=write makes it anew"
     )
-    return lines
+    return picture
+
+
+def _lines(looking: Looking) -> str:
+    """Without blanks at the ends of lines."""
+    return "\n".join(line.rstrip() for line in looking.text.splitlines()) + "\n"

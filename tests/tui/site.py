@@ -20,7 +20,7 @@ from edgegw import config as site_file
 from edgegw.control.client import ControlClient
 from edgegw.tui.app import Console
 from edgegw.tui.link import Where
-from tests.e2e.children import Children
+from tests.e2e.children import DEADLINE_S, Children
 from tests.e2e.gateway import Gateways
 from tests.e2e.power_site import CHARGERS, Site, running_site
 from tests.tui.lists_site import NARROW, Looking
@@ -51,7 +51,7 @@ class PowerHouse:
         )
         writer.write(head.encode())
         try:
-            return await asyncio.wait_for(reader.read(1000), 10.0)
+            return await asyncio.wait_for(reader.read(1000), DEADLINE_S)
         finally:
             writer.close()
             await writer.wait_closed()

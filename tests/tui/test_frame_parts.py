@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
 from edgegw.tui.filtering import parse
+from edgegw.tui.said import SaidBook
 from edgegw.tui.table import Column, Row, VirtualTable, fit, fitted
 from edgegw.tui.words import Ages, age, amps, clock, energy, flowed, number, phases, size, span
 from tests.links.house import DEADLINE_S
@@ -88,6 +89,109 @@ def test_a_filter_that_is_not_understood_says_so_and_shows_everything() -> None:
     assert "/(/" in broken.complaint
     assert not broken
     assert broken.rows([Row("1", ("x",))])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(a+)+$", "(a|aa)+$", "(a*)*b", "a?" * 20 + "a" * 20, ".*.*.*x", r"(\w+)\1", "(?=a)a", "(?:a|b){9}c",
+        "(|a)" * 20 + "x", "a" * 101, "((a|b)c)?d", "x++y*",
+    ],
+)  # fmt: skip
+def test_a_pattern_that_may_never_end_is_not_tried(pattern: str) -> None:
+    row = Row("1", ("a" * 5_000,))
+    filter_ = parse(f"/{pattern}/")
+    assert "here" in filter_.complaint or "at most" in filter_.complaint
+    assert filter_.rows([row]) == [row], "and everything is shown"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "taken"),
+    [
+        ("^cp.*fault", True), ("cp-[0-9]+$", False), ("(faulted|charging)", True), (r"\(x\)?", True),
+        ("[)*+|(]y", True), ("f{1}", True), ("z*?faulted", True), ("a|b|c|d|e|f", True),
+    ],
+)  # fmt: skip
+def test_patterns_that_people_use_work(pattern: str, taken: bool) -> None:
+    row = Row("1", ("CP-7", "Faulted (x) *y"))
+    filter_ = parse(f"/{pattern}/")
+    assert filter_.complaint == ""
+    assert bool(filter_.rows([row])) is taken
+
+
+def test_a_pattern_that_takes_too_long_over_all_rows_is_given_up_and_says_so() -> None:
+    seconds = iter(range(10**6))
+    rows = [Row(str(number), ("abc",)) for number in range(50)]
+    slow = parse("/^x/", clock=lambda: next(seconds) * 0.01)  # 10 ms for each row
+    assert slow.complaint == ""
+    assert slow.rows(rows) == rows, "all of them, not those that came before it was given up"
+    assert "too long" in slow.complaint
+    assert slow.takes("abc")
+    quick = parse("/^x/", clock=lambda: next(seconds) * 0.0001)
+    assert quick.rows(rows * 20) == []
+    assert quick.complaint == ""
+
+
+# --- what it tells ----------------------------------------------------------------------------------
+
+
+def told(*texts: str, width: int = 80, height: int = 24, now: float = 1.0) -> list[str]:
+    book = SaidBook()
+    for text in texts:
+        book.add(text, "information", 0.0)
+    return [line.plain for line in book.lines(now, width, height)]
+
+
+def test_before_anything_is_told_there_is_no_line() -> None:
+    assert told() == []
+
+
+def test_several_messages_at_once_are_all_read_and_what_does_not_fit_is_counted() -> None:
+    assert told("one", "two", "three") == [" 00:00:00Z one", " 00:00:00Z two", " 00:00:00Z three"]
+    shown = told(*(f"number {count}" for count in range(12)))
+    assert len(shown) == 4
+    assert shown[-1].endswith("number 11")
+    assert "and 8 before: key 0" in shown[0]
+
+
+def test_a_long_message_is_read_whole_as_long_as_it_is_new() -> None:
+    text = "a refusal " * 25
+    shown = told(text)
+    assert "".join(shown).count("refusal") == 25
+    (later,) = told(text, now=3600.0)
+    assert later.endswith("key 0: all")
+    assert len(later) <= 80
+    (low,) = told(text, height=5)
+    assert low.endswith("key 0: all")
+
+
+def test_of_a_message_without_end_the_beginning_is_kept() -> None:
+    book = SaidBook()
+    book.add("x" * 1_000_000, "information", 0.0)
+    assert len(book.whole().plain) < 3000
+    assert book.texts[0].endswith(" ...")
+
+
+def test_the_same_message_again_and_again_is_one_line() -> None:
+    assert told("no", "no", "no") == [" 00:00:00Z no (3 times)"]
+
+
+def test_the_last_message_stays_with_its_time_and_all_can_be_read() -> None:
+    book = SaidBook()
+    book.add("first \x1b[31m", "warning", 0.0)
+    book.add("second", "error", 61.0)
+    assert [line.plain for line in book.lines(9_999.0, 80, 24)] == [" 00:01:01Z x second"]
+    assert book.whole().plain.splitlines()[0] == "00:01:01Z x second"
+    assert "\x1b" not in book.whole().plain
+    for at in range(1_000):
+        book.add(f"m{at}", "information", float(at))
+    assert len(book.texts) == 500, "a console that runs for months keeps no more"
+
+
+@pytest.mark.parametrize("width", [0, 1, 5, 20, 200])
+@pytest.mark.parametrize("height", [0, 1, 5, 50])
+def test_messages_fit_every_terminal(width: int, height: int) -> None:
+    assert 1 <= len(told("a", "b" * 300, "c d " * 50, width=width, height=height)) <= 4
 
 
 # --- table ------------------------------------------------------------------------------------------

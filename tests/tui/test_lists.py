@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import pytest_asyncio
 
 from edgegw.tui.screens import messages, transactions
 from edgegw.tui.screens.messages import MessagesScreen
-from tests.e2e.faults import NOW, charger
+from tests.e2e.children import DEADLINE_S
+from tests.e2e.faults import NOW, charger, until
 from tests.tui.lists_site import WIDE, ListsSite, Looking, running, status
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 CARD = "04AABBCCDDEEFF"
 PASSWORD = "a-very-secret-password"
@@ -40,11 +42,9 @@ async def asked(site: ListsSite, question: Any) -> Any:
 
 async def paged(look: Looking, key: str, over: Callable[[], bool]) -> None:
     """Press a key until there is nothing more to be fetched."""
-    for _ in range(300):
-        if over():
-            return
-        await look.press(key)
-    raise AssertionError(look.text)
+    async with asyncio.timeout(DEADLINE_S):
+        while not over():
+            await look.press(key)
 
 
 # --- messages -----------------------------------------------------------------------------------------
@@ -75,8 +75,7 @@ async def test_messages_come_as_they_pass_with_complaints_and_without_secrets(si
         await look.press("l")
         await look.until(lambda: not any("cl" in row.split(" CALL")[0] for row in look.rows), "one side")
         await look.press("l", "l", "escape")
-        assert len(look.rows) > 10
-        assert look.list.table.has_focus
+        await look.until(lambda: len(look.rows) > 10 and look.list.table.has_focus, "all of them")
 
 
 async def test_messages_pause_and_follow(site: ListsSite):
@@ -86,28 +85,31 @@ async def test_messages_pause_and_follow(site: ListsSite):
         before = look.rows
         for n in range(5):
             await raw.call("Heartbeat", {}, f"paused{n}")
-        await look.shows("PAUSED; 2")  # five calls and answers, on both sides
-        await look.shows("messages came meanwhile")
+        screen = look.list
+        assert isinstance(screen, MessagesScreen)
+        await look.until(lambda: screen.tail.came >= 20, "five calls and answers, on both sides")
+        await look.until(lambda: re.search(r"PAUSED; [2-9]\d messages came meanwhile", look.text), "counted")
         assert look.rows == before
         await look.press("space")
         await look.lists("Heartbeat")
         assert look.list.table.key == look.list.table.rows[-1].key, "it follows the newest"
         await look.press("up")
-        key, line = look.list.table.key, look.text.split("\n").index(cursor_line(look))
+        key, at = look.list.table.key, cursor_at(look)
+        line = await look.until(lambda: look.text.split("\n")[at], "the line of the cursor")
         for _ in range(5):
             await raw.call("Heartbeat", {})
         await look.until(lambda: len(look.rows) >= len(before) + 30, "ten more came")
         assert look.list.table.key == key, "who reads is not taken along"
-        assert look.text.split("\n").index(cursor_line(look)) == line
+        assert cursor_at(look) == at
+        await look.until(lambda: look.text.split("\n")[at] == line, "the same line at the same place")
         await look.press("G")
         assert look.list.table.key == look.list.table.rows[-1].key
 
 
-def cursor_line(look: Looking) -> str:
-    """The line on the screen that the cursor is on."""
+def cursor_at(look: Looking) -> int:
+    """Which line of the screen the cursor is on."""
     table = look.list.table
-    y = table.region.y + 1 + look.list.table._cursor - table.scroll_offset.y
-    return look.text.split("\n")[y]
+    return table.region.y + 1 + table._cursor - table.scroll_offset.y
 
 
 async def test_messages_of_one_charger_in_full_and_in_a_file(site: ListsSite, tmp_path: Path):
@@ -116,7 +118,7 @@ async def test_messages_of_one_charger_in_full_and_in_a_file(site: ListsSite, tm
         await raw.call("Authorize", {"idTag": CARD})
         await look.press("c", *"raw2", "enter")
         await look.until(lambda: look.rows and all("RAW2" in row for row in look.rows), "only this one")
-        assert "Messages > RAW2" in look.text
+        await look.shows("Messages > RAW2")
         await look.lists("Authorize")
         await look.press("g", "enter")
         await look.until(lambda: not look.app.screen.is_modal or "esc closes" in look.text, "in full")
@@ -124,18 +126,14 @@ async def test_messages_of_one_charger_in_full_and_in_a_file(site: ListsSite, tm
         await look.press("escape")
 
         await look.press("e")
-        await look.shows("Write the messages of RAW2")
-        await look.type(str(target))
-        await look.press("enter")
+        await look.answer("Write the messages of RAW2", str(target))
         await look.tells("saved: ")
         exported = target.read_text()
         assert target.stat().st_mode & 0o777 == 0o600
         assert "Authorize" in exported
         assert CARD not in exported
         await look.press("e")
-        await look.shows("Write the messages")
-        await look.type(str(target))
-        await look.press("enter")
+        await look.answer("Write the messages", str(target))
         await look.shows("nothing is overwritten")
         await look.press("escape")
     assert target.read_text() == exported
@@ -153,27 +151,33 @@ async def test_messages_go_back_into_what_was_recorded(site: ListsSite, monkeypa
             await look.until(lambda: len(look.rows) >= 15, "one page")
             await paged(look, "g", lambda: not screen.held.has_older)
             assert "RAW2" in look.rows[0]
-            numbers = [frame.n for frame in screen.held.frames]
-            assert numbers == sorted(set(numbers))
-            everything = await asked(site, lambda c: c.frames("RAW2", limit=1000))
-            assert numbers == [frame.n for frame in everything.frames]
+
+            async def is_all_there_is() -> bool:
+                everything = await asked(site, lambda c: c.frames("RAW2", limit=1000))
+                numbers = [frame.n for frame in screen.held.frames]
+                assert numbers == sorted(set(numbers))
+                return numbers == [frame.n for frame in everything.frames]
+
+            await until(is_all_there_is)  # the last answers may still be on their way
 
 
 # --- transactions -------------------------------------------------------------------------------------
+
+
+def is_on(row: str) -> bool:
+    return row.startswith(">") and "CP001" in row
 
 
 async def test_transactions_are_followed_and_stopped(site: ListsSite):
     car = site.fleet.chargers["CP001"]
     charging = car.spawn(car.charge(1, CARD, None, authorize=False))
     async with site.console("Transactions", operator=False) as look:
-        row = await look.lists("CP001")
-        assert row.startswith(">")
-        assert "charging" in row
+        await look.until(lambda: any(is_on(row) and "charging" in row for row in look.rows), "it charges")
         assert CARD not in look.text
-        await look.press("s")
+        await look.press("g", "s")
         await look.tells("only looks")
     async with site.console("Transactions") as look:
-        await look.lists("CP001")
+        await look.until(lambda: look.rows and is_on(look.rows[0]), "it charges")
         await look.press("g", "enter")
         await look.shows("it runs")
         assert CARD not in look.text
@@ -204,10 +208,16 @@ async def test_transactions_are_paged(site: ListsSite, monkeypatch: pytest.Monke
         await paged(look, "G", lambda: sum("CP003" in row for row in look.rows) == 8)
         await look.press("f")
         await look.until(lambda: len([row for row in look.rows if "CP003" in row]) == 1, "the odd one")
-        assert "the charger lost power" in look.rows[0]
+        await look.lists("the charger lost power")
 
 
 # --- queue --------------------------------------------------------------------------------------------
+
+
+def parked(look: Looking) -> int:
+    """Of RAW1, in the picture."""
+    assert look.app.snapshot is not None
+    return sum(one.parked for one in look.app.snapshot.queue.chargers if one.charger == "RAW1")
 
 
 async def test_what_the_cloud_refused_is_read_and_sent_again(site: ListsSite):
@@ -219,17 +229,17 @@ async def test_what_the_cloud_refused_is_read_and_sent_again(site: ListsSite):
             stop = {"transactionId": begun[2]["transactionId"], "meterStop": 1, "timestamp": NOW}
             await raw.call("StopTransaction", stop)
         async with site.console("Queue") as look:
-            row = await look.lists("RAW1")
+            await look.until(lambda: ["RAW1", "4"] in [row.split()[:2] for row in look.rows], "four wait")
             await look.shows("RUNNING WITHOUT CLOUD")
-            assert row.split()[1] == "4"
             site.cloud.refuse("StartTransaction", "FormationViolation")
             await site.cloud.restore()
             await look.lists("refused by the cloud")
             await look.shows("2 messages the cloud refused for good")
+            await look.until(lambda: "RAW1" in look.rows[0], "nothing else waits")
             await look.press("g", "enter")
             await look.lists("PARKED refused 3 times: FormationViolation")
             await look.press("f", "g")
-            assert len(look.rows) == 2
+            await look.until(lambda: len(look.rows) == 2, "what is parked")
             await look.press("enter")
             await look.shows('"idTag": "****')
             assert CARD not in look.text
@@ -241,6 +251,7 @@ async def test_what_the_cloud_refused_is_read_and_sent_again(site: ListsSite):
             await look.press("y")
             await look.tells("1 message on the way to the cloud again")
             await look.until(lambda: len(look.rows) == 1, "one parked message left")
+            await look.until(lambda: parked(look) == 1, "and it is counted")
             await look.press("R")
             await look.shows("Re-send 1 parked message of RAW1?")
             await look.press("y")

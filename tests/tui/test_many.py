@@ -67,6 +67,9 @@ async def on_messages(look: Looking) -> MessagesScreen:
     screen = look.list
     assert isinstance(screen, MessagesScreen)
     await look.until(lambda: len(look.rows) == 20, "the first page")
+    if screen._once_more is not None:
+        screen._once_more.stop()  # the same page once more would come in between
+    await look.until(lambda: not screen.asks("newest"), "all answers")
     return screen
 
 

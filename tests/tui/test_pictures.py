@@ -17,6 +17,7 @@ PICTURES = {
     "chargers": (made_up.snapshot, ("2", "down", "down", "down"), NARROW),
     "chargers_wide": (made_up.snapshot, ("2", "end"), WIDE),
     "charger": (made_up.snapshot, OPEN_CP007, NARROW),
+    "charger_wide": (made_up.snapshot, OPEN_CP007, WIDE),
     "alarms": (made_up.snapshot, ("6", "down"), NARROW),
     "messages_wide": (made_up.snapshot, ("3",), WIDE),
     "charger_power": (made_up.snapshot, (*OPEN_CP007, "p"), NARROW),

@@ -84,7 +84,7 @@ async def _in_front_of(gateway: GatewayProcess, chargers: LineProcess, folder: P
         web, address = await _web_console(children, gateway)
         await asyncio.to_thread(_in_the_browser, address, folder / "report", plug_in)
         web.signal(signal.SIGTERM)
-        assert await web.ended(10.0) == 0, web.log
+        assert await web.ended() == 0, web.log
     finally:
         await children.close()
 

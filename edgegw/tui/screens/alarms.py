@@ -35,6 +35,7 @@ has seen. Enter on the alarm of a charger opens that charger.
     HAS_FAULTS_ONLY = True
     COLUMNS = COLUMNS
     EMPTY = "no alarms: all is well"
+    ORDERS: ClassVar[frozenset[str]] = frozenset(("acknowledge", "acknowledge_all"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "faults_only", "Unseen"),
         Binding("a", "acknowledge", "Seen"),
@@ -49,7 +50,7 @@ has seen. Enter on the alarm of a charger opens that charger.
 
     def show(self, snapshot: Snapshot) -> None:
         found = snapshot.alarms
-        drawn = (id(found), self.filter.text, self.faults_only)
+        drawn = (id(found), self.filter.text, self.filter.complaint, self.faults_only)
         self._since_drawn += 1
         if drawn == self._drawn and len(found.alarms) > LONG and self._since_drawn < DRAWN_EVERY:
             return

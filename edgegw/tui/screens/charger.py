@@ -21,8 +21,9 @@ from edgegw.control.client import ControlFault
 from edgegw.control.detail_models import ChargerDetail
 from edgegw.control.live_models import ChargerRow, Snapshot
 from edgegw.redaction import plain
-from edgegw.tui.charger_rows import sign
-from edgegw.tui.frame import ConsoleScreen
+from edgegw.tui.charger_rows import KEPT, sign
+from edgegw.tui.charger_words import held_words
+from edgegw.tui.frame import ConsoleScreen, FilterLine
 from edgegw.tui.screens.charger_actions import Actions
 from edgegw.tui.screens.charger_events import EventsPanel
 from edgegw.tui.screens.charger_firmware import FirmwarePanel
@@ -52,6 +53,7 @@ class ChargerScreen(ConsoleScreen):
     NAME = "Charger"
     HAS_FILTER = True
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - Textual's type
+    ORDERS: ClassVar[frozenset[str]] = frozenset(("actions",))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "actions", "Actions"),
         *(Binding(one.KEY, f"section('{one.NAME.lower()}')", one.NAME, show=False) for one in PANELS),
@@ -106,7 +108,12 @@ class ChargerScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         self._again = self.set_interval(AGAIN_S, self._ask_detail)
-        self.call_after_refresh(lambda: self.panel.focus_target().focus())
+        self.call_after_refresh(self._focus_panel)
+
+    def _focus_panel(self) -> None:
+        """Unless somebody was quicker and searches already."""
+        if not self.query_one(FilterLine).has_focus:
+            self.panel.focus_target().focus()
 
     def on_screen_resume(self) -> None:
         if self._again is not None:
@@ -118,7 +125,7 @@ class ChargerScreen(ConsoleScreen):
             self._again.pause()
 
     def _ask_detail(self) -> None:
-        if self.console.link.state.state == "live":
+        if self.console.link.state.state == "live" and not self.asks("detail"):
             self._asked_at = time.monotonic()
             self.ask(
                 lambda client: client.detail(self.identity), self._got, group="detail", failed=self._failed
@@ -153,6 +160,8 @@ class ChargerScreen(ConsoleScreen):
         mark, style = sign(row)
         text = Text(f"{mark} ".lstrip(), style)
         text.append(plain(row.verdict), style or "bold")
+        if KEPT not in row.verdict and self._detail is not None:
+            text.append("".join(f"; {words}" for words in held_words(self._detail.power)), "yellow")
         if row.handshake:
             text.append(f"; last attempt to connect: {plain(row.handshake)}", "yellow")
         if self._trouble:
@@ -191,14 +200,6 @@ class ChargerScreen(ConsoleScreen):
         self.action_section(names[(names.index(self.panel.NAME.lower()) + by) % len(names)])
 
     # --- orders ------------------------------------------------------------------------------------
-
-    def may_order(self) -> bool:
-        """False, and said, when this console only looks."""
-        from edgegw.tui.app import READ_ONLY
-
-        if not self.console.where.operator:
-            self.notify(READ_ONLY, severity="warning")
-        return self.console.where.operator
 
     def action_actions(self) -> None:
         snapshot = self.console.snapshot

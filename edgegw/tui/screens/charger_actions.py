@@ -153,7 +153,9 @@ class Actions:
 
     def _stop(self, seen: Seen) -> None:
         running = _running(seen)
-        if not running:
+        if not running and _is_busy(seen):
+            self._tell("somebody charges there, but the transaction is not known here yet: try again")
+        elif not running:
             self._tell("nobody charges there: there is nothing to stop")
         elif len(running) == 1:
             self._stop_one(running[0].id)

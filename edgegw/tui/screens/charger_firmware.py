@@ -42,6 +42,7 @@ class FirmwarePanel(ListPanel):
         Column("FILE", 14, 2),
         Column("WHAT IT SAYS", 14, 2, rank=1),
     )
+    ORDERS: ClassVar[frozenset[str]] = frozenset(("diagnostics",))
     BINDINGS: ClassVar[list[BindingType]] = [Binding("d", "diagnostics", "Fetch diagnostics")]
     DEFAULT_CSS = "FirmwarePanel > #facts { height: auto; max-height: 8; padding: 0 1 1 1; dock: top; }"
 
@@ -60,7 +61,7 @@ class FirmwarePanel(ListPanel):
         self.set_interval(AGAIN_S, self._ask_if_shown)
 
     def _ask_if_shown(self) -> None:
-        if self.display and self.page.is_current:
+        if self.display and self.page.is_current and not self.page.asks(self.NAME):
             self.opened()
 
     def opened(self) -> None:

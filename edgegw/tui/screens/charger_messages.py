@@ -56,7 +56,7 @@ class MessagesPanel(ListPanel):
 
     def rows(self, seen: Seen) -> Sequence[Row]:
         said = seen.row.last_seen if seen.row is not None else None
-        if said != self._asked_of and not self._paused:
+        if said != self._asked_of and not self._paused and not self.page.asks(self.NAME):
             self._asked_of = said
             self.opened()
         return [frame_words.row_of(one) for one in self._frames.values()]

@@ -46,6 +46,7 @@ class Panel(Container):
     NAME: ClassVar[str]
     ABOUT: ClassVar[str] = ""
     HAS_FILTER: ClassVar[bool] = False
+    ORDERS: ClassVar[frozenset[str]] = frozenset()  # as of `ConsoleScreen`
 
     def __init__(self) -> None:
         super().__init__(id=self.NAME.lower())
@@ -88,6 +89,7 @@ class ListPanel(Panel):
     COLUMNS: ClassVar[Sequence[Column]] = ()
     EMPTY: ClassVar[str] = "nothing here"
     HAS_FILTER = True
+    SCOPED_CSS = False  # it looks at the screen's class
     DEFAULT_CSS = """
     ListPanel > Pane { height: 5; border-top: solid ansi_cyan; padding: 0 1; scrollbar-size-vertical: 1; }
     ChargerScreen.-wide ListPanel { layout: horizontal; }

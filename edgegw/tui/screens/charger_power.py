@@ -62,7 +62,7 @@ class PowerPanel(Panel):
         self._ask()
 
     def _ask_if_shown(self) -> None:
-        if self.display and self.page.is_current:
+        if self.display and self.page.is_current and not self.page.asks(self.NAME):
             self._ask()
 
     def _ask(self) -> None:

@@ -22,6 +22,7 @@ from edgegw.tui.screens.charger_panel import ListPanel, Seen
 from edgegw.tui.table import Column, Row
 from edgegw.tui.words import age
 
+ASKED_FOR_MAX_S = 1800.0  # longer no charger is asked: who left so long ago got no answer
 NOT_ASKED = "r asks the charger for its configuration: seconds, at some chargers a minute"
 
 
@@ -39,6 +40,7 @@ class SettingsPanel(ListPanel):
         Column("NOTE", 16, 3),
         Column("TYPE", 8, rank=1),
     )
+    ORDERS: ClassVar[frozenset[str]] = frozenset(("read",))
     BINDINGS: ClassVar[list[BindingType]] = [Binding("r", "read", "Read from charger")]
 
     def __init__(self) -> None:
@@ -56,28 +58,56 @@ class SettingsPanel(ListPanel):
 
     # --- asking ------------------------------------------------------------------------------------
 
+    def opened(self) -> None:
+        """Who left meanwhile waits for the same answer; who only looks gets what is known."""
+        console, identity = self.page.console, self.page.identity
+        since = console.settings_asked.get(identity)
+        is_old = since is not None and time.monotonic() - since > ASKED_FOR_MAX_S
+        if since is not None and not is_old:
+            self._ask(since)
+        elif console.why_no_orders and self._settings is None:
+            self._ask(time.monotonic())
+
     def action_read(self) -> None:
+        if self._asking_since is None:
+            self._ask(time.monotonic())
+
+    def _ask(self, since: float) -> None:
+        """The gateway asks the charger once, however many wait."""
         if self._asking_since is not None:
             return
-        self._asking_since, self._trouble = time.monotonic(), ""
-        identity = self.page.identity
-        fresh = self._settings is not None
-        self.ask(lambda c: c.settings(identity, fresh=fresh), self._got, self._failed)
+        console, identity, fresh = self.page.console, self.page.identity, self._settings is not None
+        self._asking_since, self._trouble = since, ""
+        if not console.why_no_orders:
+            console.settings_asked[identity] = since
+        console.wait(
+            self.page,
+            lambda client: client.settings(identity, fresh=fresh),
+            self._got,
+            self._failed,
+            group=self.NAME,
+        )
         self.redraw()
 
+    def _answered(self) -> None:
+        self._asking_since = None
+        self.page.console.settings_asked.pop(self.page.identity, None)
+
     def _got(self, settings: Settings) -> None:
-        self._settings, self._asking_since = settings, None
+        self._answered()
+        self._settings = settings
         self.redraw()
 
     def _failed(self, fault: ControlFault) -> None:
-        self._asking_since, self._trouble = None, str(fault)
-        self.page.console.tell_fault(fault)
+        self._answered()
+        self._trouble = str(fault)
         self.redraw()
 
     @property
     def marks(self) -> tuple[str, ...]:
         if self._asking_since is not None:
-            return (f"asking the charger ... {time.monotonic() - self._asking_since:.0f} s",)
+            waited_s = time.monotonic() - self._asking_since
+            return (f"asking the charger ... {waited_s:.0f} s; esc: it goes on without you",)
         if self._settings is None:
             return ()
         missing = () if self._settings.complete else ("not complete",)
@@ -107,12 +137,19 @@ class SettingsPanel(ListPanel):
         if one is None:
             return Text()
         text = Text(f"{plain(one.name)} ", "bold")
-        text.append(f"= {plain(one.value) if one.value is not None else '(not shown)'}\n", "not bold")
-        text.append(f"{'can only be read' if one.read_only else 'enter changes it'}", "not bold cyan")
+        text.append(
+            f"= {plain(one.in_words) if one.value is not None or one.others else '(not shown)'}\n", "not bold"
+        )
+        text.append(self._what_may_be_done(one), "not bold cyan")
         text.append(f"; {plain(one.note)}" if one.note else "", "not bold")
         if self._settings is not None and self._settings.text:
             text.append(f"\n! {plain(self._settings.text)}", "not bold yellow")
         return text
+
+    def _what_may_be_done(self, one: Setting) -> str:
+        if one.read_only:
+            return "can only be read"
+        return "enter changes it" if not self.page.console.why_no_orders else "can be changed, by an operator"
 
     def _setting(self, name: str) -> Setting | None:
         settings = self._settings.settings if self._settings is not None else ()
@@ -166,7 +203,8 @@ def _complaint(value: str) -> str:
 
 
 def _row(one: Setting) -> Row:
-    value = plain(one.value) if one.value is not None else "***" if "secret" in one.note else "-"
+    is_secret = one.value is None and "secret" in one.note
+    value = "***" if is_secret else plain(one.in_words)
     style = "dim" if one.read_only else ""
     cells = ("-" if one.read_only else " ", (plain(one.name), style), value, plain(one.note), plain(one.type))
     return Row(one.name, cells)

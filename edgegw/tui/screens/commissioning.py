@@ -48,6 +48,7 @@ console does.
     HAS_FILTER = True
     COLUMNS = COLUMNS
     EMPTY = "no unknown charger has knocked; enter this box's address into the charger"
+    ORDERS: ClassVar[frozenset[str]] = frozenset(("accept", "walk", "walk_other", "take_back"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "accept", "Accept"),
         Binding("w", "walk", "Walk"),
@@ -73,7 +74,7 @@ console does.
     # --- asking ------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        self._again = self.set_interval(AGAIN_S, self.ask_again)
+        self._again = self.set_interval(AGAIN_S, self._ask_now_and_then)
 
     def on_screen_resume(self) -> None:
         if self._again is not None:
@@ -83,6 +84,10 @@ console does.
     def on_screen_suspend(self) -> None:
         if self._again is not None:
             self._again.pause()
+
+    def _ask_now_and_then(self) -> None:
+        if not self.asks("strangers"):
+            self.ask_again()
 
     def ask_again(self) -> None:
         self.ask(or_fault(_both), self._got, group="strangers")

@@ -46,6 +46,7 @@ it charger by charger. a adds a file from this machine.
     HAS_FILTER = True
     COLUMNS = COLUMNS
     EMPTY = "no firmware is kept here; a adds a file, and what the cloud orders comes by itself"
+    ORDERS: ClassVar[frozenset[str]] = frozenset(("begin", "hold", "stop", "add"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "begin", "Roll out"),
         Binding("p", "hold", "Pause"),

@@ -154,7 +154,7 @@ looks at the whole message.
     # --- drawing -----------------------------------------------------------------------------------
 
     def show(self, snapshot: Snapshot) -> None:
-        wanted_of = (self.filter.text, self.faults_only, self.leg)
+        wanted_of = (self.filter.text, self.filter.complaint, self.faults_only, self.leg)
         if wanted_of != self._wanted_of or len(self._rows) > 2 * KEPT_MAX:
             self._wanted_of = wanted_of
             self._wanted.clear()

@@ -29,6 +29,7 @@ when the cloud is mended. Enter shows the messages of a charger.
     HAS_FAULTS_ONLY = True
     COLUMNS = COLUMNS
     EMPTY = "nothing waits for the cloud"
+    ORDERS: ClassVar[frozenset[str]] = frozenset(("resend",))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "resend", "Re-send parked"),
         Binding("c", "open_charger", "Charger"),

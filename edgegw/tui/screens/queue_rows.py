@@ -37,6 +37,7 @@ once more, R all of the charger.
     HAS_FAULTS_ONLY = True
     COLUMNS = ROW_COLUMNS
     EMPTY = "no messages of this charger are kept here"
+    ORDERS: ClassVar[frozenset[str]] = frozenset(("resend", "resend_all"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "resend", "Re-send it"),
         Binding("R", "resend_all", "Re-send all", key_display="R"),
@@ -57,6 +58,9 @@ once more, R all of the charger.
         return (self.NAME, self.charger)
 
     # --- asking ------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        self.set_interval(AGAIN_S, self.redraw)  # what changed just after it was asked for
 
     def ask_newest(self) -> None:
         charger = self.charger
@@ -113,7 +117,7 @@ once more, R all of the charger.
     def show(self, snapshot: Snapshot) -> None:
         counts = next((one for one in snapshot.queue.chargers if one.charger == self.charger), ())
         now = time.monotonic()
-        if counts != self._counts and now >= self._asked_at + AGAIN_S:
+        if counts != self._counts and now >= self._asked_at + AGAIN_S and not self.asks("newest"):
             self._counts, self._asked_at = counts, now
             self.ask_newest()
         others = () if self.faults_only else self._held.values()

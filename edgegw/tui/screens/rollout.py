@@ -29,6 +29,7 @@ it, those that wait, and those that have it. Enter opens a charger.
     HAS_FAULTS_ONLY = True
     COLUMNS = CHARGER_COLUMNS
     EMPTY = "asking the gateway ..."
+    ORDERS: ClassVar[frozenset[str]] = frozenset(("hold", "stop"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "hold", "Pause"),
         Binding("s", "stop", "Stop"),
@@ -39,25 +40,36 @@ it, those that wait, and those that have it. Enter opens a charger.
         self.rollout = rollout
         self._whole: RolloutView | None = None
         self._asked_at = 0.0
+        self._is_old = True  # something changed since it was asked for
 
     @property
     def trail(self) -> tuple[str, ...]:
         return (self.NAME, f"rollout {self.rollout.id}", self.rollout.name)
 
     def show(self, snapshot: Snapshot) -> None:
-        newest = next((one for one in snapshot.rollouts.rollouts if one.id == self.rollout.id), self.rollout)
-        if time.monotonic() >= self._asked_at + AGAIN_S:
-            self._asked_at = time.monotonic()
-            rollout_id = newest.id
-            self.ask(or_fault(lambda client: client.rollout(rollout_id)), self._got, group="rollout")
-        self.rollout = newest
+        self.rollout = next(
+            (one for one in snapshot.rollouts.rollouts if one.id == self.rollout.id), self.rollout
+        )
+        self._is_old = True
+        self._ask_if_old()
         self._draw()
+
+    def on_mount(self) -> None:
+        self.set_interval(AGAIN_S, self._ask_if_old)  # also after the last change there is
+
+    def _ask_if_old(self) -> None:
+        is_soon = time.monotonic() < self._asked_at + AGAIN_S
+        if self._is_old and not is_soon and not self.asks("rollout"):
+            self._asked_at, self._is_old = time.monotonic(), False
+            rollout_id = self.rollout.id
+            self.ask(or_fault(lambda client: client.rollout(rollout_id)), self._got, group="rollout")
 
     def _got(self, answer: RolloutView | ControlFault) -> None:
         if not isinstance(answer, ControlFault):
             self._whole = answer
             self._draw()
         elif self._whole is None:
+            self._is_old = True
             self.console.tell_fault(answer)
 
     def _draw(self) -> None:

@@ -154,6 +154,7 @@ class SiteScreen(ConsoleScreen):
             *site_words.cloud_lines(snapshot),
             *site_words.health_lines(snapshot)[: 2 if is_narrow else 8],
             *site_words.meter_lines(snapshot.power)[: 2 if is_narrow else 8],
+            *site_words.held_lines(snapshot.power)[: 1 if is_narrow else 8],
         ]
         limits = site_words.limit_lines(snapshot.power, snapshot.at)
         left = max(1, room - len(shown) - min(1, len(limits)))

@@ -37,6 +37,7 @@ Times are the charger's own; TOOK is "?" where they make no sense.
     HAS_FAULTS_ONLY = True
     COLUMNS = COLUMNS
     EMPTY = "nobody has charged here yet"
+    ORDERS: ClassVar[frozenset[str]] = frozenset(("stop",))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "stop", "Stop it"),
         Binding("r", "running_only", "Running"),
@@ -71,7 +72,7 @@ Times are the charger's own; TOOK is "?" where they make no sense.
             self._again.pause()
 
     def _ask_newest(self) -> None:
-        if self.console.link.state.state == "live":
+        if self.console.link.state.state == "live" and not self.asks("newest"):
             self.ask(_newest, self._got_newest, group="newest")
 
     def _got_newest(self, pages: tuple[TransactionList, TransactionList]) -> None:
@@ -115,7 +116,7 @@ Times are the charger's own; TOOK is "?" where they make no sense.
     # --- drawing -----------------------------------------------------------------------------------
 
     def show(self, snapshot: Snapshot) -> None:
-        if snapshot.site.running_transactions != self._asked_of:
+        if snapshot.site.running_transactions != self._asked_of and not self.asks("newest"):
             self._asked_of = snapshot.site.running_transactions
             self._ask_newest()
         wanted = (

@@ -39,6 +39,7 @@ report.
 
   v passed   ! passed with a remark   x failed   - skipped   > under way
 """
+    ORDERS: ClassVar[frozenset[str]] = frozenset(("answer", "skip", "abort"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer('yes')", "Yes"),
         Binding("n", "answer('no')", "No"),
