@@ -1,7 +1,8 @@
-"""The rules of the house itself: locks, image, tracked files, and who may import whom."""
+"""The rules of the house itself: locks, image, tracked files, tests, and who may import whom."""
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -126,6 +127,86 @@ def test_the_version_has_one_home():
     )
     assert done.stdout == f"edgegw {edgegw.__version__}\n"
     assert f"## {edgegw.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+# --- tests ----------------------------------------------------------------------------------------
+
+MAY_TIME = {"benchmarks", "torture", "simulation"}
+STOP_WATCHES = {"perf_counter", "perf_counter_ns", "process_time", "process_time_ns", "thread_time"}
+CLOCKS = {"monotonic", "time", "loop_time"}
+# Most files have none, and need not be parsed.
+HAS_CLOCK = re.compile(r"perf_counter|process_time|thread_time|(monotonic|\btime|loop_time)\(\)|\.mono\b")
+
+
+def is_clock(node: ast.expr) -> bool:
+    """`time.monotonic()`, `loop.time()`, `clock.now().mono`."""
+    if isinstance(node, ast.Attribute) and node.attr == "mono":
+        return isinstance(node.value, ast.Call)
+    if not isinstance(node, ast.Call) or node.args:
+        return False
+    return (getattr(node.func, "attr", "") or getattr(node.func, "id", "")) in CLOCKS
+
+
+def is_duration(node: ast.expr, names: set[str]) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in names
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and is_clock(node.left)
+
+
+def timing(source: str) -> list[int]:
+    """The lines with a stop watch, and those that assert that something took less than so long."""
+    if not HAS_CLOCK.search(source):
+        return []
+    nodes, names, lines = list(ast.walk(ast.parse(source))), set[str](), []
+    for node in nodes:
+        if isinstance(node, ast.Assign) and is_duration(node.value, set()):
+            names |= {one.id for one in node.targets if isinstance(one, ast.Name)}
+    for node in nodes:
+        named = {getattr(node, "attr", ""), getattr(node, "id", ""), getattr(node, "name", "")}
+        if named & STOP_WATCHES:
+            lines.append(node.lineno)
+        if not isinstance(node, ast.Assert) or not isinstance(node.test, ast.Compare):
+            continue
+        sides = [node.test.left, *node.test.comparators]
+        for left, sign, right in zip(sides, node.test.ops, sides[1:], strict=False):
+            small = left if isinstance(sign, ast.Lt | ast.LtE) else right
+            if isinstance(sign, ast.Lt | ast.LtE | ast.Gt | ast.GtE) and is_duration(small, names):
+                lines.append(node.lineno)
+    return lines
+
+
+def test_no_test_fails_because_the_machine_is_slow():
+    found = []
+    for path in tracked_files():
+        room = path.relative_to(ROOT).parts
+        if path.suffix == ".py" and room[0] == "tests" and room[1] not in MAY_TIME:
+            found += [f"{path.relative_to(ROOT)}:{line}" for line in timing(path.read_text())]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "assert time.monotonic() - began < 5",
+        "assert 5 >= loop.time() - began",
+        "assert 1 < clock.now().mono - began <= 5",
+        "took_s = time.time() - began\nassert took_s < 5",
+        "from time import perf_counter",
+        "began = time.process_time()",
+    ],
+)
+def test_what_times_the_machine_is_found(bad: str):
+    assert timing(bad)
+
+
+def test_what_waits_or_says_at_least_is_not_found():
+    good = (
+        "assert time.monotonic() - began >= 0.2",
+        "assert time.monotonic() < deadline",
+        "assert clock.now - clock.began < 0.2",
+        "wait_s = deadline - time.monotonic()",
+    )
+    assert not timing("\n".join(good))
 
 
 # --- the image ------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from typing import Self
 from edgegw.errors import EdgegwError
 
 PROGRAM = "mosquitto"
-READY_WITHIN_S = 5.0
+READY_WITHIN_S = 20.0  # one that cannot start ends sooner, and says so
 STOP_WITHIN_S = 5.0
 TRIES = 3  # another program may take the port between our look and the broker's
 _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

@@ -19,7 +19,7 @@ import httpx
 
 from edgegw.errors import EdgegwError
 
-READY_WITHIN_S = 20.0
+READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 6.0
 LOG_TOLD_CHARACTERS = 2000
 

@@ -44,6 +44,7 @@ class LineProcess(Watch):
         self._process = process
         self._lock = asyncio.Lock()
         self._answers: list[dict[str, Any]] = []
+        self._unwanted = 0  # answers still to come to commands that nobody waits for any more
         self.ready: dict[str, Any] = {}
         self.events: list[dict[str, Any]] = []
         self.ended = False
@@ -65,7 +66,11 @@ class LineProcess(Watch):
                 limit=LINE_BYTES_MAX,
             )
         )
-        await child._until(lambda: bool(child.ready), timeout_s)
+        try:
+            await child._until(lambda: bool(child.ready), timeout_s)
+        except BaseException:
+            await child.kill()
+            raise
         return child
 
     @property
@@ -87,7 +92,10 @@ class LineProcess(Watch):
         if not self.ready:
             self.ready = line
         elif "ok" in line:
-            self._answers.append(line)
+            if self._unwanted:
+                self._unwanted -= 1
+            else:
+                self._answers.append(line)
         else:
             self.events.append(line)
         self._happened()
@@ -102,10 +110,20 @@ class LineProcess(Watch):
         async with self._lock:
             assert self._process.stdin is not None
             self._process.stdin.write(line.encode() + b"\n")
-            with contextlib.suppress(ConnectionError):  # it ended: said below
-                await self._process.stdin.drain()
-            await self._until(lambda: bool(self._answers), timeout_s)
+            try:
+                with contextlib.suppress(ConnectionError):  # it ended: said below
+                    await self._process.stdin.drain()
+                await self._until(lambda: bool(self._answers), timeout_s)
+            except BaseException:  # who asks next must not be given this answer
+                self._forget_answer()
+                raise
             return self._answers.pop(0)
+
+    def _forget_answer(self) -> None:
+        if self._answers:
+            self._answers.clear()
+        else:
+            self._unwanted += 1
 
     async def wait_event(self, event: str, *, count: int = 1, timeout_s: float = PATIENCE_S) -> None:
         """Until `count` events of this name were said. Raises ProcessEnded, TimeoutError."""
@@ -113,13 +131,18 @@ class LineProcess(Watch):
 
     async def stop(self, timeout_s: float = PATIENCE_S) -> int:
         """Ask it to end and wait; kill it when it does not. Its exit code."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        stdin = self._process.stdin
+        if stdin is not None:
+            stdin.close()
         try:
             await asyncio.wait_for(self._process.wait(), timeout_s)
         except TimeoutError:
             await self.kill()
         await self._reading
+        if stdin is not None:
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await stdin.wait_closed()
         return self._process.returncode or 0
 
     async def kill(self) -> None:
@@ -133,8 +156,7 @@ class LineProcess(Watch):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._process.returncode is None:
-            await self.stop()
+        await self.stop()
 
 
 async def start_cloud(*arguments: str) -> LineProcess:

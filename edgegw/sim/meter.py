@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import struct
 import sys
 import time
@@ -37,6 +38,18 @@ MBAP = struct.Struct(">HHHB")  # transaction, protocol, bytes that follow, unit
 REQUEST = struct.Struct(">BHH")  # function, address, count
 
 Source = Callable[[], PhaseAmps]
+
+
+def _held(host: str, port: int) -> socket.socket:
+    """A bound socket that never listens: the system gives its port to nobody else. Raises OSError."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 @dataclass(slots=True)
@@ -75,6 +88,7 @@ class SimMeter:
         self._counted_at = time.monotonic()
         self._shown: dict[int, float] = {}
         self._server: asyncio.Server | None = None
+        self._holder: socket.socket | None = None  # bound, never listens: the port stays ours while it is cut
         self._writers: set[asyncio.StreamWriter] = set()
 
     @property
@@ -85,10 +99,19 @@ class SimMeter:
 
     async def start(self) -> Self:
         """Listen; after `cut` on the same port again. Raises OSError."""
+        if self._holder is None:
+            self._holder = _held(self.host, self.port)
+            self.port = self._holder.getsockname()[1]
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, self.host, self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+            self._server = await asyncio.start_server(self._serve, self.host, self.port, reuse_address=True)
         return self
+
+    async def stop(self) -> None:
+        """For good: somebody else may have the port."""
+        await self.cut()
+        if self._holder is not None:
+            self._holder.close()
+            self._holder = None
 
     async def cut(self) -> None:
         """As if its network cable were pulled at the box: connections end, nobody listens."""
@@ -104,7 +127,7 @@ class SimMeter:
         return await self.start()
 
     async def __aexit__(self, *_: object) -> None:
-        await self.cut()
+        await self.stop()
 
     # --- Modbus -------------------------------------------------------------------------------
 

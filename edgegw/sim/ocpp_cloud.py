@@ -15,7 +15,8 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from edgegw.sim.cloud import CALL, CALLERROR, CALLRESULT, SimCloud
+from edgegw.sim.cloud import SimCloud
+from edgegw.sim.cloud_calls import CALL, CALLERROR, CALLRESULT
 from edgegw.sim.cloud_socket import CloudConnection, NotConnected
 from edgegw.sim.desk import CallRefused, Payload, actions, transaction_of
 from edgegw.sim.library import VERSIONS_OF_LIBRARY, Library

@@ -124,7 +124,7 @@ class SimSite(Watch):
         for charger in self.chargers.values():
             await charger.stop()
         if self.meter is not None:
-            await self.meter.cut()
+            await self.meter.stop()
 
     async def __aenter__(self) -> Self:
         return await self.start()

@@ -4,14 +4,16 @@ Rules of this file:
 - Every process is a session of its own, so that a kill takes its own children with it.
 - Waiting is for a line or for the end, with a deadline; nothing polls and nothing sleeps.
 - `Children` is the only one who starts a process; its fixture ends them all, whatever the test did.
+- What must be closed after the last process is gone (the claim on a port) is given to `Children` to keep.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,16 +74,31 @@ class Child:
     def signal(self, number: signal.Signals) -> None:
         """To the process and whatever it started."""
         if self.running:
-            os.killpg(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and nobody told us yet
+                os.killpg(self.pid, number)
 
     async def ended(self, timeout_s: float = DEADLINE_S) -> int:
         """The exit code, negative for a signal. Raises TimeoutError while it still runs."""
         async with asyncio.timeout(timeout_s):
             code = await self._process.wait()
             await self._reader
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+                with contextlib.suppress(ConnectionError):
+                    await self._process.stdin.wait_closed()
         return code
+
+
+@contextlib.asynccontextmanager
+async def ending(process: asyncio.subprocess.Process) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that is none of `Children`; after the block there is none, also when the test failed."""
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.communicate()
 
 
 class Children:
@@ -90,6 +107,11 @@ class Children:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._all: list[Child] = []
+        self._kept = contextlib.ExitStack()
+
+    def keep(self, claim: contextlib.AbstractContextManager[object]) -> None:
+        """Closed when all processes have ended."""
+        self._kept.enter_context(claim)
 
     async def start(
         self, name: str, *command: str, stdin: bool = False, env: Mapping[str, str] | None = None
@@ -111,7 +133,9 @@ class Children:
         return child
 
     async def close(self) -> None:
-        for child in self._all:
-            child.signal(signal.SIGKILL)
-        for child in self._all:
-            await child.ended()
+        with self._kept:
+            for child in self._all:
+                child.signal(signal.SIGKILL)
+            ends = await asyncio.gather(*(child.ended() for child in self._all), return_exceptions=True)
+            for failed in filter(lambda end: isinstance(end, BaseException), ends):
+                raise failed

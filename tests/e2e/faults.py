@@ -26,6 +26,7 @@ from tests.plain_http import through
 V16, V201, V21 = "ocpp1.6", "ocpp2.0.1", "ocpp2.1"
 BOOT_16 = {"chargePointVendor": "Vendor", "chargePointModel": "Model"}
 NOW = "2026-06-01T12:00:00Z"
+MANY_WITHIN_S = 3 * DEADLINE_S  # for a thousand things that take milliseconds each
 
 T = TypeVar("T")
 
@@ -44,6 +45,36 @@ async def until(look: Callable[[], Awaitable[T] | T], timeout_s: float = DEADLIN
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"never came; last seen: {found!r}") from None
+
+
+@contextlib.asynccontextmanager
+async def tcp_server(
+    talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """The port of a server that talks like this to each who connects. Nothing of it is left at the end."""
+    talks: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
+
+    async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        talks[task] = writer
+        with contextlib.suppress(ConnectionError, EOFError, asyncio.CancelledError):
+            await talk(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(begin, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        while talks:  # one that was accepted just before may begin only now
+            task, writer = talks.popitem()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+        await server.wait_closed()
 
 
 class RawCharger:
@@ -86,7 +117,7 @@ class RawCharger:
                 assert not self.closed, f"closed with {self.ws.close_code} {self.ws.close_reason}"
                 await self._news.wait()
 
-    async def count(self, number: int, timeout_s: float = DEADLINE_S) -> None:
+    async def count(self, number: int, timeout_s: float = MANY_WITHIN_S) -> None:
         """Until so many frames came."""
         async with asyncio.timeout(timeout_s), self._news:
             await self._news.wait_for(lambda: len(self.frames) >= number)
@@ -228,7 +259,7 @@ async def drained(gateway: GatewayProcess) -> None:
     async def empty() -> bool:
         return await waiting(gateway) == 0
 
-    await until(empty)
+    await until(empty, MANY_WITHIN_S)
 
 
 def start_tx(tag: str = "TAG1", connector: int = 1, meter_wh: int = 1000) -> dict[str, Any]:

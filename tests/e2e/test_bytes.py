@@ -158,7 +158,7 @@ class RecordingCloud:
         await recorder.read()
 
 
-@pytest.mark.timeout(120 + FRAMES // 50)
+@pytest.mark.timeout(300 + FRAMES // 50)
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_every_frame_is_the_same_on_both_sides(version: str, gateways: Gateways) -> None:
     scribe = Scribe(VERSIONS.index(version))
@@ -168,7 +168,9 @@ async def test_every_frame_is_the_same_on_both_sides(version: str, gateways: Gat
         gateway = await gateways(cloud.url)
         headers = {"Authorization": login}
         url = f"{gateway.url}/{SEGMENT}"
-        async with connect(url, subprotocols=offers, additional_headers=headers, max_size=None) as ws:
+        async with connect(
+            url, subprotocols=offers, additional_headers=headers, max_size=None, open_timeout=DEADLINE_S
+        ) as ws:
             charger = Recorder("charger", ws, version, scribe)
             async with reading(charger):
                 await _exchange(charger, await cloud.recorder, scribe, version)

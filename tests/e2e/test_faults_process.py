@@ -19,6 +19,7 @@ from websockets.exceptions import WebSocketException
 from edgegw.sim.cloud import SimCloud
 from tests.e2e.children import DEADLINE_S, Child, Children
 from tests.e2e.faults import (
+    MANY_WITHIN_S,
     NOW,
     V201,
     RawCharger,
@@ -49,7 +50,7 @@ async def backlog(one: RawCharger, count: int) -> int:
 
 
 async def test_fault_57_sigterm_in_the_middle_of_a_replay(gateways: Gateways) -> None:
-    """Gone within 5 s with exit code 0; what was on its way goes up once more at most."""
+    """Gone with exit code 0; what was on its way goes up once more at most."""
     async with SimCloud() as cloud:
         gateway = await gateways(cloud.url, {"cloud": {"replay_rate": 25}})
         async with charger(gateway, "CP1") as one:
@@ -127,33 +128,47 @@ async def test_fault_60_no_answer_without_a_row_when_the_disk_is_full(
 ) -> None:
     async with SimCloud() as cloud:
         gateway = await gateways(cloud.url)
-        one = await dial(gateway, "CP1")
-        await one.boot()
-        await cloud.cut()
-        await backlog(one, 3)
-        fill(store_disk / "diagnostics")
-        answered = 3
-        with contextlib.suppress(WebSocketException, AssertionError, TimeoutError):
-            while answered < 20_000:
-                text = json.dumps([2, f"meter-{answered}", "MeterValues", meter(1, answered, samples=200)])
-                await one.send(text)
-                await one.seen(lambda frame: frame[1] == f"meter-{answered}" and frame[0] == 3, 5)  # noqa: B023
-                answered += 1
+        async with charger(gateway, "CP1") as one:
+            await cloud.cut()
+            await backlog(one, 3)
+            fill(store_disk / "diagnostics")
+            answered = await answered_until_full(one)
         assert 3 < answered < 20_000, "the reserve was used, then it was over"
-        await one.close()
-        await until(lambda: "disk" in gateway.log)
-        health = await ask(gateway, "/v1/health")
-        assert health["status"] == "degraded"
-        assert any("disk" in reason for reason in health["reasons"]), health["reasons"]
+        await until(lambda: is_degraded(gateway))
         (store_disk / "diagnostics").unlink()
-        again = await until(lambda: answers_again(gateway, answered))
-        await cloud.restore()
-        await drained(gateway)
-        await again.close()
+        again = await until(lambda: answers_again(gateway, answered), MANY_WITHIN_S)
+        try:
+            await cloud.restore()
+            await drained(gateway)
+        finally:
+            await again.close()
         ids = list(dict.fromkeys(call.id for call in cloud.calls("MeterValues")))
         wanted = [f"meter-{number}" for number in range(answered)]
         assert [i for i in ids if i in wanted] == wanted, "every answered one, in order"
         assert f"meter-{answered}" in ids, "and the one that was sent again"
+
+
+async def answered_until_full(one: RawCharger) -> int:
+    """Send meter values until the gateway hangs up in place of an answer; how many it answered."""
+    answered = 3
+    while answered < 20_000 and not one.closed:
+        wanted = f"meter-{answered}"
+        with contextlib.suppress(WebSocketException):
+            await one.send(json.dumps([2, wanted, "MeterValues", meter(1, answered, samples=200)]))
+        await until(lambda wanted=wanted: is_answered(one, wanted) or one.closed)
+        if not is_answered(one, wanted):
+            break
+        answered += 1
+    return answered
+
+
+def is_answered(one: RawCharger, message_id: str) -> bool:
+    return any(frame[0] == 3 and frame[1] == message_id for frame in one.frames)
+
+
+async def is_degraded(gateway: GatewayProcess) -> bool:
+    health = await ask(gateway, "/v1/health")
+    return health["status"] == "degraded" and any("disk" in reason for reason in health["reasons"])
 
 
 async def answers_again(gateway: GatewayProcess, number: int) -> RawCharger | None:
@@ -245,6 +260,9 @@ class Inside(Children):
         script = f'mount --bind "{resolv_conf}" /etc/resolv.conf && exec "$@"'
         self._prefix = ("unshare", "--mount", "sh", "-c", script, "sh")
 
+    def keep(self, claim: contextlib.AbstractContextManager[object]) -> None:
+        self._children.keep(claim)
+
     async def start(self, name: str, *command: str, **more: Any) -> Child:
         return await self._children.start(name, *self._prefix, *command, **more)
 
@@ -265,19 +283,23 @@ async def test_fault_66_a_name_server_that_says_nothing_stalls_no_charger(
     conf = tmp_path / "resolv.conf"
     conf.write_text("nameserver 127.66.66.66\noptions timeout:30 attempts:5\n")
     with contextlib.closing(hole):
-        gateway = GatewayProcess(Inside(children, conf), tmp_path, cloud="ws://csms.blackhole.example/ocpp")
+        gateway = GatewayProcess(
+            Inside(children, conf),
+            tmp_path,
+            cloud="ws://csms.blackhole.example/ocpp",
+            settings={"cloud": {"connect_timeout": "2 s"}},
+        )
         await gateway.start()
         ones = []
         try:
-            async with asyncio.timeout(DEADLINE_S):
-                ones = await asyncio.gather(*(dial(gateway, f"CP{number}") for number in range(12)))
+            ones = await asyncio.gather(*(dial(gateway, f"CP{number}") for number in range(12)))
             slowest_s = 0.0
             loop = asyncio.get_running_loop()
             for _ in range(5):
                 for one in ones:
                     begun = loop.time()
                     # Never accepted by any cloud: refused here, but answered, and at once.
-                    assert (await one.call("Heartbeat", {}, timeout_s=20))[0] == 4
+                    assert (await one.call("Heartbeat", {}))[0] == 4
                     slowest_s = max(slowest_s, loop.time() - begun)
             print(f"fault 66: {len(ones)} names not resolved; slowest answer {slowest_s * 1000:.1f} ms")
         finally:
@@ -333,8 +355,16 @@ async def test_fault_84_no_secret_leaves_the_box(gateways: Gateways, children: C
         assert [where for where, text in said.items() if TAG in text] == [], "card ids are masked in lists"
         for path in gateway.store.iterdir():
             if path.is_file():
-                data = path.read_bytes()
+                data = content(path)
                 assert not [secret for secret in secrets if secret.encode() in data], path.name
+
+
+def content(path: Path) -> bytes:
+    """Of a file that may be gone meanwhile."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 PATHS = [

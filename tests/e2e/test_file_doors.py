@@ -101,8 +101,15 @@ async def test_a_cut_download_goes_on(tmp_path: Path, gateways: Gateways):
                 assert (facts["sha256"], facts["resumed"]) == (firmware.sha256, True)
             assert {url.partition(":")[0] for url in urls(fleet.of("downloaded"))} == {"http", "ftp"}
         rest_bytes = len(firmware.content) - 100_000
-        ends = [one for one in await here.transfers() if one["state"] == "done"]
-        assert [one["moved_bytes"] for one in ends] == [rest_bytes] * 2
+
+        async def done() -> list[int]:
+            return [one["moved_bytes"] for one in await here.transfers() if one["state"] == "done"]
+
+        async def both_are() -> bool:
+            return len(await done()) == 2
+
+        await until(both_are)
+        assert await done() == [rest_bytes] * 2
 
 
 async def test_who_cannot_load_from_the_box_gets_the_original_once(tmp_path: Path, gateways: Gateways):

@@ -81,10 +81,13 @@ async def _sent(gateway: GatewayProcess, leg: str, count: int) -> bool:
 def _is_written(gateway: GatewayProcess, n: int, folder: Path) -> bool:
     """Looked up in a copy: a second connection to the file itself must not be."""
     copy = folder / "copy.db"
-    for suffix in ("", "-wal"):
-        shutil.copy(gateway.store / f"telemetry.db{suffix}", folder / f"copy.db{suffix}")
-    with closing(sqlite3.connect(copy)) as database:
-        ((last_n,),) = database.execute("SELECT max(last_n) FROM flight")
+    try:
+        for suffix in ("", "-wal"):
+            shutil.copy(gateway.store / f"telemetry.db{suffix}", folder / f"copy.db{suffix}")
+        with closing(sqlite3.connect(copy)) as database:
+            ((last_n,),) = database.execute("SELECT max(last_n) FROM flight")
+    except (OSError, sqlite3.DatabaseError):
+        return False  # it was written to between the two copies
     return (last_n or 0) >= n
 
 

@@ -83,6 +83,7 @@ async def test_a_whole_session(house: House, version: str, name: str, segment: s
     assert await charger.do("authorize", tag=TAG) == "Accepted"
     transaction = await charge(charger)
     assert "currentTime" in await charger.call("Heartbeat", {})
+    await cloud.wait("answered", identity=identity, action="Heartbeat")  # what it says has another way to us
 
     assert told(cloud, charger, version) == whole(version)
     if version == V16:
@@ -200,6 +201,7 @@ async def test_the_cloud_asks_the_charger(house: House, version: str) -> None:
     charger = await house.booted("ASKED", version)
     asked = ASKED_16 if version == V16 else ASKED_2X
     answers = {action: await house.cloud.call(charger.identity, action, p) for action, p in asked.items()}
+    await charger.wait("call", count=len(asked))
     assert [(call["action"], call["params"]) for call in charger.seen("call")] == list(asked.items())
     assert answers["UnlockConnector"] == {"status": "Unlocked"}
     assert answers["DataTransfer"] == {"status": "Accepted", "data": asked["DataTransfer"]["data"]}

@@ -24,7 +24,9 @@ Offer = Sequence[str]
 async def dialled(gateway: GatewayProcess, identity: str, offer: Offer) -> AsyncIterator[ClientConnection]:
     """A connection that takes any answer to its offer."""
     wanted = [Subprotocol(name) for name in offer] or None
-    async with connect(f"{gateway.url}/{identity}", subprotocols=wanted) as ws:
+    async with connect(
+        f"{gateway.url}/{identity}", subprotocols=wanted, open_timeout=DEADLINE_S, proxy=None
+    ) as ws:
         yield ws
 
 
@@ -89,6 +91,7 @@ async def test_a_charger_that_offers_nothing(
         async with asyncio.timeout(DEADLINE_S):
             assert str(await ws.recv()).startswith('[3,"1",{"currentTime"')
     assert (await cloud.wait("connected", identity="CP-1"))["protocol"] == V16
+    await cloud.wait("closed", identity="CP-1")
     assert len(cloud.calls("CP-1", "Heartbeat")) == 1
 
 

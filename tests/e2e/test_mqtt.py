@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,12 +25,16 @@ from tests.e2e.faults import until
 from tests.e2e.gateway import Gateways
 from tests.e2e.power_site import Site, running_site
 from tests.mqtt import homeassistant_schema
-from tests.mqtt.wire import Checker
+from tests.mqtt.wire import Checker, channel_of
 from tests.servers.mosquitto import Listener, Mosquitto, Received
 
 TREE = Tree("edgegw", "e2e")
 LIMIT_A, FALLBACK_A, EXPIRES_S = 40, 52, 12
-ADMITTED_S = 30.0  # 5 s are promised; this is for a machine with other work, and the time is printed
+EVERYTHING = {
+    "info", "health", "cloud", "meter", "site", "circuit", "limit", "balancer",
+    "charger", "connector", "session", "event", "response", "scalar", "log",
+}  # fmt: skip
+pytestmark = pytest.mark.timeout(400)  # its waits end sooner, and say what did not come
 CP02 = "/charger/cp02/connector/1/state"  # 2.0.1
 INOPERATIVE = {"operationalStatus": "Inoperative", "evse": {"id": 1, "connectorId": 1}}
 
@@ -73,6 +77,11 @@ class Seen:
         """Until the newest message of this topic fits."""
         at = f"{TREE.root}/{topic}"
         await until(lambda: any(fits(json.loads(one.payload)) for one in self.listener.on(at)[-1:]))
+
+    def channels(self) -> set[str]:
+        """Names of all channels that something came on."""
+        topics = {one.topic for one in self.listener.seen if one.topic.startswith(f"{TREE.root}/")}
+        return {channel_of(topic.removeprefix(f"{TREE.root}/"))[0] for topic in topics}
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         all_of_them = (json.loads(one.payload) for one in self.listener.on(TREE.topic("event")))
@@ -136,34 +145,57 @@ async def test_a_limit_that_is_not_renewed_falls_back_and_the_cars_follow(
             now = (await site.chargers.command("power"))["connectors"].values()
             return all(abs(one["offered_a"] - max(one["amps"])) < 0.1 for one in now)
 
-        await site.until(settled, 30.0, "every car draws what it is offered")
-        wanted = {"source": "bms", "limit_a": LIMIT_A, "expires_s": EXPIRES_S, "fallback_a": FALLBACK_A}
-        answer = await seen.command("limit/set", **wanted)
-        assert answer["status"] == "ok", answer
-        assert answer["data"]["effective_a"] == LIMIT_A
+        await site.until(settled, "every car draws what it is offered")
+        await limited(seen)
 
         async def under() -> bool:
             return max(await site.flows()) <= LIMIT_A
 
-        await site.until(under, EXPIRES_S, "the cars keep to the building's limit")
-        await seen.until_state("limit/bms/state", lambda state: state["limits"][0]["state"] == "holds")
-        await seen.until_state("site/state", lambda state: state["limit_source"] == "bms")
+        async with renewed(seen):  # however long the cars take: it holds
+            await site.until(under, "the cars keep to the building's limit")
+            await seen.until_state("limit/bms/state", lambda state: state["limits"][0]["state"] == "holds")
+            await seen.until_state("site/state", lambda state: state["limit_source"] == "bms")
 
         async def between() -> bool:
             flows = await site.flows()
             return LIMIT_A + 5 < min(flows) <= max(flows) <= FALLBACK_A
 
-        await site.until(between, 60.0, "the building is silent: its limit falls back, the cars follow")
+        await site.until(between, "the building is silent: its limit falls back, the cars follow")
         await seen.until_state("limit/bms/state", lambda state: state["limits"][0]["state"] == "fallback")
         alarm = await seen.until_topic(TREE.topic("alarm", alarm="limit-fallback-"))
         assert json.loads(alarm.payload)["code"] == "limit_fallback"
         answer = await seen.command("limit/release", source="bms")
         assert answer["status"] == "ok", answer
-        whole = check(seen.listener.seen).seen
-        assert {"info", "health", "cloud", "meter", "site", "circuit", "limit", "balancer"} <= whole.keys()
-        assert {"charger", "connector", "session", "event", "response", "scalar", "log"} <= whole.keys()
+        await until(lambda: seen.channels() >= EVERYTHING)
         await until(lambda: len(seen.events("session_started")) == 3)
         await until(lambda: seen.events("limit_fallback"))
+
+
+async def limited(seen: Seen) -> None:
+    """The building limits the site, for EXPIRES_S from now on."""
+    wanted = {"source": "bms", "limit_a": LIMIT_A, "expires_s": EXPIRES_S, "fallback_a": FALLBACK_A}
+    answer = await seen.command("limit/set", **wanted)
+    assert answer["status"] == "ok", answer
+    assert answer["data"]["effective_a"] == LIMIT_A
+
+
+@asynccontextmanager
+async def renewed(seen: Seen) -> AsyncIterator[None]:
+    """It is said again and again, until the block is over."""
+    over = asyncio.Event()
+
+    async def renew() -> None:
+        while not over.is_set():
+            await limited(seen)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), EXPIRES_S / 6)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(renew())
+        try:
+            yield
+        finally:
+            over.set()
 
 
 async def test_a_retained_or_replayed_command_does_nothing_but_answer(broker: Mosquitto, site: Site) -> None:
@@ -185,7 +217,7 @@ async def test_a_retained_or_replayed_command_does_nothing_but_answer(broker: Mo
         await seen.listener.until(TREE.topic("status"), b"online")
         await broker.publish(topic, json.dumps(retained), "-r")
         await seen.answer("charger/reset", "kept")
-        old = {**order, "transaction": "yesterday", "ts": "2026-01-01T00:00:00Z"}
+        old = {**order, "transaction": "yesterday", "ts": "2020-01-01T00:00:00Z"}
         await broker.publish(topic, json.dumps(old))
         assert (await seen.answer("charger/reset", "yesterday"))["error"]["code"] == "stale"
         await site.gateway.restart(hard=False)  # it finds the retained one when it subscribes
@@ -206,16 +238,18 @@ async def test_the_broker_comes_back_empty_and_everything_is_there_again(
             if one.topic == TREE.root + CP02 and json.loads(one.payload)["status"] == "Available":
                 break
     before = await broker.retained()
+    lasting = {topic for topic in before if not topic.startswith(TREE.topic("alarm", alarm=""))}
     await broker.kill()
     assert (await site.asks("CP02", "ChangeAvailability", INOPERATIVE))["status"] == "Accepted"
     await broker.start()
     started = time.monotonic()
     async with watched(broker) as seen:
-        while not {one.topic for one in seen.listener.seen} >= before.keys():
-            missing = before.keys() - {one.topic for one in seen.listener.seen}
-            assert time.monotonic() - started < ADMITTED_S, f"not there again: {sorted(missing)[:10]}"
-            await asyncio.sleep(0.05)
-        print(f"all {len(before)} retained topics again {time.monotonic() - started:.2f} s after the start")
+        try:
+            await until(lambda: {one.topic for one in seen.listener.seen} >= lasting)
+        except AssertionError:
+            missing = lasting - {one.topic for one in seen.listener.seen}
+            raise AssertionError(f"not there again: {sorted(missing)[:10]}") from None
+        print(f"all {len(lasting)} retained topics again {time.monotonic() - started:.2f} s after the start")
     assert json.loads(before[TREE.root + CP02].payload)["status"] == "Available"
 
     async def told() -> bool:

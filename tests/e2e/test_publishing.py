@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from edgegw.sim import ftp_line
+from edgegw.sim import transfers as http_line
 from edgegw.sim.cloud import SimCloud
 from edgegw.sim.desk import V16, V21, V201, Payload
 from tests.e2e.children import DEADLINE_S
@@ -41,6 +43,7 @@ class Site:
     origin: Nginx
     gateway: GatewayProcess
     doors: tuple[str, str]
+    last_connection: int = 0
 
     async def ask(self, action: str, payload: Payload) -> Any:
         """Of the box itself; the status in its answer."""
@@ -72,8 +75,15 @@ class Site:
         return await self.ask("UnpublishFirmware", {"checksum": md5})
 
     async def connected(self) -> None:
-        await self.cloud.wait_connected(BOX, DEADLINE_S)
-        await self.cloud.wait_calls("BootNotification", BOX, timeout_s=DEADLINE_S)
+        """Until the box has booted on another connection than the last time."""
+
+        def booted() -> bool:
+            here = self.cloud.connections.get(BOX)
+            boots = [call.conn for call in self.cloud.calls("BootNotification", BOX)]
+            return here is not None and here.number > self.last_connection and here.number in boots
+
+        await self.cloud.wait_for(booted, DEADLINE_S)
+        self.last_connection = self.cloud.connections[BOX].number
 
 
 @asynccontextmanager
@@ -96,7 +106,7 @@ async def content_at(location: str) -> bytes | None:
     """What a charger finds there; None: nothing."""
     if location.startswith("ftp:"):
         return await asyncio.to_thread(_ftp_content, location)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE_S) as http:
         answer = await http.get(location)
         return answer.content if answer.status_code == 200 else None
 
@@ -176,19 +186,21 @@ async def test_what_is_not_published(tmp_path: Path, gateways: Gateways):
 
 
 async def test_killed_while_it_fetches_it_goes_on(tmp_path: Path, gateways: Gateways):
-    async with site(tmp_path, gateways, rate=1_000_000) as here:
-        firmware = put(here.origin, "/fw.bin", make_firmware("4.2", size_bytes=1_500_000))
+    async with site(tmp_path, gateways, rate=150_000) as here:
+        firmware = put(here.origin, "/fw.bin", make_firmware("4.2", size_bytes=3_000_000))
         order = {"location": here.origin.url("/fw.bin"), "checksum": firmware.md5, "requestId": 8}
         assert await here.ask("PublishFirmware", order) == "Accepted"
         await here.cloud.wait_calls(STATUS, BOX, timeout_s=DEADLINE_S)
         parts = here.gateway.folder / "firmware_cache" / "parts"
         await until(lambda: any(part.stat().st_size > 100_000 for part in parts.glob("*.part")))
 
-        await here.gateway.restart()
+        await here.gateway.kill()
+        await here.origin.pace(0)
+        await here.gateway.start()
         assert await here.ended(8) == ["Downloading", *WAY]
         await assert_there(here.locations, firmware)
-        await here.origin.settled()
-        [rest] = here.origin.requests("GET", "/fw.bin")[1:]
+        await until(lambda: len(here.origin.requests("GET", "/fw.bin")) == 2)
+        [rest] = [one for one in here.origin.requests("GET", "/fw.bin") if one["range"]]
         assert rest["status"] == 206
         assert int(rest["sent_bytes"]) < len(firmware.content)
 
@@ -251,9 +263,14 @@ async def test_chargers_load_what_is_published(tmp_path: Path, gateways: Gateway
         assert len(here.origin.downloads("/fw.bin")) == 1
 
 
-async def test_not_withdrawn_while_a_charger_loads_it(tmp_path: Path, gateways: Gateways):
-    async with site(tmp_path, gateways, rate_per_s="2 MB") as here:
-        firmware = put(here.origin, "/fw.bin", make_firmware("4.6", size_bytes=2_000_000))
+async def test_not_withdrawn_while_a_charger_loads_it(
+    tmp_path: Path, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+):
+    pause_s = 0.0
+    for way in (http_line, ftp_line):  # after each block that a charger has read
+        monkeypatch.setattr(way, "pause_s", lambda size_bytes, habits: pause_s)
+    async with site(tmp_path, gateways) as here:
+        firmware = put(here.origin, "/fw.bin", make_firmware("4.6", size_bytes=20_000_000))
 
         async def running() -> bool:
             return any(one["state"] == "running" for one in await transfers(here.gateway))
@@ -263,9 +280,11 @@ async def test_not_withdrawn_while_a_charger_loads_it(tmp_path: Path, gateways: 
             [location] = [one for one in here.locations if one.startswith(door)]
             async with Fleet(here.gateway.url, 1, versions=(V201,), prefix=f"CP{number}") as fleet:
                 await fleet.online(here.cloud)
+                pause_s = 0.2  # it would take a minute
                 await order_updates(here.cloud, fleet, location)
                 await until(running)
                 assert await here.unpublish(firmware.md5) == "DownloadOngoing"
+                pause_s = 0.0
                 await updates_ended(here.cloud, fleet)
                 [installed] = fleet.of("installed").values()
                 assert installed["sha256"] == firmware.sha256

@@ -24,7 +24,7 @@ class Charger {
       password,
       strictMode: protocols.length > 0,
       strictModeValidators: [ocpp21],
-      callTimeoutMs: 20_000,
+      callTimeoutMs: 60_000,
       pingIntervalMs: 0,
       reconnect,
       backoff: { initialDelay: 30, maxDelay: 150, factor: 2, randomisationFactor: 0.25 },

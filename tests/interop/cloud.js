@@ -1,9 +1,9 @@
 'use strict';
 // A strict CSMS on ocpp-rpc for 1.6, 2.0.1 and 2.1: validates every message both ways and says what it sees.
 //
-//   node cloud.js [--protocols ocpp2.1,ocpp2.0.1,ocpp1.6]
+//   node cloud.js [--protocols ocpp2.1,ocpp2.0.1,ocpp1.6] [--port 0]
 //
-// Listens on a free port of 127.0.0.1 and takes every charger at every path, until it is told otherwise.
+// Listens on this port of 127.0.0.1, 0 a free one, and takes every charger at every path, until it is told otherwise.
 //
 // events   listening, knock, refused, connected, closed, call, answered, answered_error,
 //          violation, bad_message, done, failed
@@ -14,12 +14,12 @@ const { answer } = require('./desk');
 const { say, options, obey, complain } = require('./lines');
 const { ocpp21 } = require('./validators');
 
-const option = options({ protocols: 'ocpp2.1,ocpp2.0.1,ocpp1.6' });
+const option = options({ protocols: 'ocpp2.1,ocpp2.0.1,ocpp1.6', port: '0' });
 const clients = new Map(); // identity -> RPCServerClient
 const failures = []; // {identity, action, code} not used up yet
 const passwords = new Map(); // identity -> what it must know; others may come without
 const refusals = new Map(); // identity -> HTTP status
-let port = 0;
+let port = Number(option.port);
 let http = null;
 
 const server = new RPCServer({
@@ -27,7 +27,7 @@ const server = new RPCServer({
   strictMode: true,
   strictModeValidators: [ocpp21],
   pingIntervalMs: 0,
-  callTimeoutMs: 10_000,
+  callTimeoutMs: 60_000,
   wssOptions: { perMessageDeflate: true },
 });
 

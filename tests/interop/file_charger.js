@@ -46,7 +46,7 @@ class FileCharger {
       protocols,
       strictMode: true,
       strictModeValidators: [ocpp21],
-      callTimeoutMs: 20_000,
+      callTimeoutMs: 60_000,
       pingIntervalMs: 0,
       reconnect: false,
     });

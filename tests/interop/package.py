@@ -87,7 +87,9 @@ async def package_charger(
     url: str, identity: str, version: str, answers: Mapping[str, Payload]
 ) -> AsyncIterator[Engine]:
     """A connected charger."""
-    async with connect(f"{url}/{identity}", subprotocols=[Subprotocol(version)]) as ws:
+    async with connect(
+        f"{url}/{identity}", subprotocols=[Subprotocol(version)], open_timeout=DEADLINE_S, proxy=None
+    ) as ws:
         assert ws.subprotocol == version
         engine = Engine(version, identity, ws, answers)
         async with asyncio.TaskGroup() as group:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.children import DEADLINE_S, Child, Children
+from tests.servers.shared import claim_ports
 
 HERE = Path(__file__).parent
 COMPLAINTS = frozenset({"violation", "bad_message", "answered_error", "crashed"})
@@ -138,7 +139,9 @@ class Peers:
 
     async def cloud(self, *protocols: str) -> Cloud:
         """A strict CSMS; protocols in its order of preference, all when none is named."""
-        options = ["--protocols", ",".join(protocols)] if protocols else []
+        port, claim = claim_ports()  # its own also while it is cut
+        self._children.keep(claim)
+        options = ["--port", str(port), *(["--protocols", ",".join(protocols)] if protocols else [])]
         cloud = Cloud(await self._start("cloud", options))
         cloud.url = f"ws://127.0.0.1:{(await cloud.wait('listening'))['port']}/csms"
         return self._keep(cloud)

@@ -6,13 +6,17 @@ import asyncio
 import base64
 import contextlib
 import os
+from functools import partial
+from typing import ClassVar
 
+from websockets.asyncio import client
 from websockets.frames import Frame, Opcode
 
 from edgegw.links.charger_server import ChargerServer, ServerSettings
 from edgegw.runtime.ports import Admitted, HandshakeRequest, Refused
 
 DEADLINE_S = 30.0
+connect = partial(client.connect, open_timeout=DEADLINE_S)  # of its own accord it gives up after 10 s
 
 
 async def eventually(condition) -> None:
@@ -124,15 +128,25 @@ async def serving(gate: Gate, settings: ServerSettings | None = None, tls=None):
     try:
         yield server, port
     finally:
+        RawPeer.end_all()
         await server.stop(timeout_s=1.0)
 
 
 class RawPeer:
     """A TCP client that says exactly what it is told to."""
 
+    _made: ClassVar[list[RawPeer]] = []
+
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self._made.append(self)
+
+    @classmethod
+    def end_all(cls) -> None:
+        """What a test that failed left open would fail the next ones too."""
+        while cls._made:
+            cls._made.pop().writer.transport.abort()
 
     @classmethod
     async def connect(cls, port: int, **kwargs) -> RawPeer:

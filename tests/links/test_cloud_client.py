@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
+import socket
 import ssl
 import time
 from pathlib import Path
@@ -221,11 +222,13 @@ async def test_fault_44_an_http_answer_is_told(head, status, retry_after_s, word
 
 @pytest.mark.parametrize("own_clock", [True, False])
 async def test_fault_44_retry_after_as_a_date(own_clock):
-    base = 1_000_000_000 if own_clock else time.time()
+    began = time.time()
+    base = 1_000_000_000 if own_clock else began
     then = email.utils.formatdate(base + 300, usegmt=True)
     date = f"Date: {email.utils.formatdate(base, usegmt=True)}\r\n" if own_clock else ""
     failed = await failure(f"HTTP/1.1 503 Busy\r\n{date}Retry-After: {then}\r\n\r\n".encode())
-    assert failed.retry_after_s == pytest.approx(300, abs=5)
+    passed_s = 0.0 if own_clock else time.time() - began
+    assert 300 - passed_s - 1 <= failed.retry_after_s <= 300  # dates have whole seconds
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -273,18 +276,19 @@ async def test_fault_44_junk_instead_of_an_answer(answer, words):
 
 
 async def test_fault_44_refused_tcp():
-    async with answering(b"") as (port, _):
-        pass
-    async with client() as dialler:
-        with pytest.raises(DialFailed) as failed:
-            await dialler.dial(request(f"ws://127.0.0.1:{port}"))
+    with socket.socket() as claim:  # nobody listens, and nobody else gets the port
+        claim.bind(("127.0.0.1", 0))
+        port = claim.getsockname()[1]
+        async with client() as dialler:
+            with pytest.raises(DialFailed) as failed:
+                await dialler.dial(request(f"ws://127.0.0.1:{port}"))
         assert failed.value.text == f"TCP: 127.0.0.1:{port}: connection refused"
         assert failed.value.status is None
 
 
 async def test_fault_44_a_cloud_that_says_nothing():
-    async with answering(b"", then_close=False) as (port, _), client(connect_timeout_s=0.3) as dialler:
-        with pytest.raises(DialFailed, match=r"^HTTP: no answer from 127\.0\.0\.1:\d+ within 0\.3 s$"):
+    async with answering(b"", then_close=False) as (port, _), client(connect_timeout_s=1.0) as dialler:
+        with pytest.raises(DialFailed, match=r"^HTTP: no answer from 127\.0\.0\.1:\d+ within 1 s$"):
             await dialler.dial(request(f"ws://127.0.0.1:{port}"))
 
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from edgegw.links.resolver import LookupFailed, Resolver
-from tests.links.house import eventually
+from tests.links.house import DEADLINE_S, eventually
 
 
 class Names:
@@ -31,11 +31,11 @@ async def test_many_dials_share_one_lookup():
     names = Names(["192.0.2.1", "192.0.2.1", "192.0.2.2"])
     names.go_on.clear()
     resolver = Resolver(names)
-    asking = asyncio.gather(*(resolver.resolve("cloud", 5) for _ in range(200)))
+    asking = asyncio.gather(*(resolver.resolve("cloud", DEADLINE_S) for _ in range(200)))
     await asyncio.sleep(0)
     names.go_on.set()
     assert set(await asking) == {("192.0.2.1", "192.0.2.2")}
-    assert await resolver.resolve("cloud", 5) == ("192.0.2.1", "192.0.2.2")
+    assert await resolver.resolve("cloud", DEADLINE_S) == ("192.0.2.1", "192.0.2.2")
     assert names.asked == ["cloud"]
     resolver.close()
 
@@ -43,10 +43,10 @@ async def test_many_dials_share_one_lookup():
 async def test_the_answer_expires_and_failures_are_not_kept():
     names = Names(["192.0.2.1"], OSError(-3, "Temporary failure"), ["192.0.2.9"])
     resolver = Resolver(names, cache_s=0.0)
-    assert await resolver.resolve("cloud", 5) == ("192.0.2.1",)
+    assert await resolver.resolve("cloud", DEADLINE_S) == ("192.0.2.1",)
     with pytest.raises(LookupFailed, match="cloud: Temporary failure"):
-        await resolver.resolve("cloud", 5)
-    assert await resolver.resolve("cloud", 5) == ("192.0.2.9",)
+        await resolver.resolve("cloud", DEADLINE_S)
+    assert await resolver.resolve("cloud", DEADLINE_S) == ("192.0.2.9",)
     resolver.close()
 
 
@@ -57,10 +57,10 @@ async def test_fault_66_a_dead_dns_server_stops_nobody_else():
     with pytest.raises(LookupFailed, match=r"no answer for dead within 0\.05 s"):
         await resolver.resolve("dead", 0.05)
     # The loop's default executor is free.
-    assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), 5) == 7
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), DEADLINE_S) == 7
     # A cancelled caller does not take the look-up away from the others.
-    first = asyncio.gather(resolver.resolve("dead", 5))
-    second = asyncio.gather(resolver.resolve("dead", 5))
+    first = asyncio.gather(resolver.resolve("dead", DEADLINE_S))
+    second = asyncio.gather(resolver.resolve("dead", DEADLINE_S))
     await asyncio.sleep(0)
     first.cancel()
     names.go_on.set()
@@ -90,8 +90,8 @@ async def test_fault_66_at_most_two_threads_and_they_are_daemons():
 async def test_what_is_no_name():
     resolver = Resolver()
     with pytest.raises(LookupFailed):
-        await resolver.resolve("x" * 300, 5)
-    assert await resolver.resolve("127.0.0.1", 5) == ("127.0.0.1",)
+        await resolver.resolve("x" * 300, DEADLINE_S)
+    assert await resolver.resolve("127.0.0.1", DEADLINE_S) == ("127.0.0.1",)
     with pytest.raises(LookupFailed, match="has no address"):
-        await Resolver(lambda host: []).resolve("empty", 5)
+        await Resolver(lambda host: []).resolve("empty", DEADLINE_S)
     resolver.close()

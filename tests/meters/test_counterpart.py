@@ -11,6 +11,7 @@ from edgegw.balance.model import Reading
 from edgegw.meters.plausible import MeterOptions, Plausibility
 from edgegw.meters.poller import MeterPoller, PollerSettings
 from edgegw.meters.template import load_templates
+from tests.e2e.children import DEADLINE_S
 from tests.meters.counterparts import GOLDEN, NodeMeter, rtu_meter, sdm630
 
 TEMPLATES = load_templates()
@@ -25,7 +26,7 @@ async def poll_once(address: str, template: str, unit: int) -> tuple[list[Readin
     readings: list[Reading] = []
     kind = TEMPLATES[template]
     poller = MeterPoller(
-        PollerSettings(name=template, address=address, unit=unit, timeout_s=5.0),
+        PollerSettings(name=template, address=address, unit=unit, timeout_s=DEADLINE_S),
         kind,
         Plausibility(kind, MeterOptions()),
         lambda _, reading: readings.append(reading),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 
 from edgegw.balance.model import Reading
@@ -13,13 +14,14 @@ from edgegw.meters.plausible import MeterOptions, Plausibility
 from edgegw.meters.poller import MeterPoller, PollerSettings, markers
 from edgegw.meters.template import find, load_templates
 from edgegw.runtime import clock
+from tests.e2e.children import DEADLINE_S
 from tests.meters import lying_proxy as lies
 from tests.meters.counterparts import NodeMeter, f32, rtu_meter, sdm630, until
 from tests.meters.lying_proxy import LyingProxy, lying_proxy
 
 TEMPLATES = load_templates()
 SDM630 = TEMPLATES["eastron_sdm630"]
-HASTY_S = 0.15
+HASTY_S = 0.15  # for answers that never come
 
 
 class Desk:
@@ -38,7 +40,7 @@ class Desk:
             address=address,
             unit=more.pop("unit", 1),
             poll_interval_s=more.pop("poll_interval_s", 0.05),
-            timeout_s=more.pop("timeout_s", 5.0),
+            timeout_s=more.pop("timeout_s", DEADLINE_S),
         )
         plausibility = Plausibility(template, options)
         poller = MeterPoller(settings, template, plausibility, self._reading, self._trouble, lines)
@@ -116,14 +118,15 @@ async def test_polls_go_on_until_stop(proxy: LyingProxy, desk: Desk):
 async def test_polls_that_are_late_are_skipped_and_never_queued(proxy: LyingProxy, desk: Desk):
     poller = desk.poller(f"tcp://127.0.0.1:{proxy.port}", poll_interval_s=0.04, timeout_s=0.4)
     proxy.once.append(lies.drop)
+    began = clock.now().mono
     poller.start()
     await until(lambda: len(desk.readings) >= 2)
     await poller.stop()
     status = poller.status
     assert status.skipped >= 9  # 0.4 s in steps of 0.04 s
-    assert status.polls - status.good == 1
-    first, second = (reading.at for reading in desk.readings[:2])
-    assert second - first > 0.02  # the next one waits for its own instant
+    assert status.polls > status.good
+    instants = (clock.now().mono - began) / 0.04 + 1
+    assert status.polls + status.skipped <= instants + 1  # each waits for its own; the last was cut short
 
 
 async def test_a_meter_with_an_interval_of_its_own_is_not_asked_faster(desk: Desk):
@@ -213,7 +216,9 @@ async def test_fault_72_an_exception_is_told_after_three_polls(proxy: LyingProxy
 async def test_fault_72_one_lost_answer_is_counted_and_not_told(proxy: LyingProxy, desk: Desk):
     poller = desk.poller(f"tcp://127.0.0.1:{proxy.port}", timeout_s=HASTY_S)
     proxy.once.append(lies.drop)
-    for _ in range(3):
+    await poller.poll()
+    poller.settings = msgspec.structs.replace(poller.settings, timeout_s=DEADLINE_S)
+    for _ in range(2):
         await poller.poll()
     assert len(desk.readings) == 2
     assert desk.troubles == []
@@ -253,16 +258,15 @@ async def test_fault_72_late_answers_under_rtu_are_never_delivered(desk: Desk):
     words = [word for address in range(0, 380, 2) for word in table[address]]
     async with rtu_meter(words) as port, lying_proxy(port, rtu=True) as proxy:
         poller = desk.poller(f"rtu+tcp://127.0.0.1:{proxy.port}", timeout_s=HASTY_S)
-        await poller.poll()
-        assert len(desk.readings) == 1
+        while not desk.readings:
+            await poller.poll()
         proxy.once.append(lies.late("next request"))
         await poller.poll()  # its answer is on its way, with 10 A on L1
         proxy.always.append(lies.put(6, f32(20.0)))
         proxy.always.append(lies.put(12, f32(20.0 * 230.1)))
         proxy.always.append(lies.put(52, f32(20.0 * 230.1 + 11.0 * 229.8 + 12.0 * 231.0)))
-        for _ in range(6):
+        while len(desk.readings) < 6:
             await poller.poll()
-        assert len(desk.readings) >= 5
         assert {round(reading.current_a[0] or 0) for reading in desk.readings[1:]} == {20}
 
 

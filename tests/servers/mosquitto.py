@@ -111,7 +111,14 @@ class Mosquitto(Server):
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, stdout=subprocess.DEVNULL
         )
-        _, said = await asyncio.wait_for(process.communicate(body), DEADLINE_S)
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                _, said = await process.communicate(body)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            raise
         assert process.returncode == 0, said.decode()
 
     async def retained(self, topic: str = "#") -> dict[str, Received]:

@@ -6,12 +6,15 @@ and PASSWORD. A POST goes to `/post/`; its body is kept as it came.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 import ssl
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.children import DEADLINE_S
 from tests.servers.certificates import make_authority
 from tests.servers.shared import LOGIN, PASSWORD, USER, Entry, Server, ask
 
@@ -95,6 +98,17 @@ class Nginx(Server):
         """For a client that trusts this server."""
         return ssl.create_default_context(cafile=str(self.authority))
 
+    async def pace(self, rate_bytes_per_s: int) -> None:
+        """From the next connection on. Those that are open must end by themselves."""
+        assert self._child is not None
+        workers = self.pids() - {self._child.pid}
+        self._rate_bytes_per_s = rate_bytes_per_s
+        self._configure()
+        os.kill(self._child.pid, signal.SIGHUP)
+        async with asyncio.timeout(DEADLINE_S):
+            while workers & self.pids() or not self.pids() - {self._child.pid}:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
     # --- its log -----------------------------------------------------------------------------------
 
     def requests(self, method: str = "", path: str = "") -> list[dict[str, Any]]:
@@ -123,6 +137,9 @@ class Nginx(Server):
         self._program = program
         make_authority(self.folder)
         (self.folder / "users").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
+        self._configure()
+
+    def _configure(self) -> None:
         (self.folder / "conf").write_text(
             _SETTINGS.format(
                 user="user root;" if os.getuid() == 0 else "",  # or it could not read the test's folder

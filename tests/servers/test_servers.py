@@ -12,6 +12,7 @@ import asyncssh
 import httpx
 import pytest
 
+from tests.e2e.children import DEADLINE_S
 from tests.e2e.faults import until
 from tests.servers.nginx import Nginx
 from tests.servers.openssh import OpenSsh
@@ -38,7 +39,7 @@ async def logged(server: Server, path: str, count: int = 1) -> list[Entry]:
 
 
 async def test_nginx_serves_whole_files_parts_and_heads(tmp_path: Path):
-    async with Nginx(tmp_path) as origin, httpx.AsyncClient(trust_env=False) as http:
+    async with Nginx(tmp_path) as origin, httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as http:
         put(origin)
         whole = await http.get(origin.url("/fw.bin"))
         assert (whole.status_code, whole.content) == (200, FIRMWARE)
@@ -63,9 +64,11 @@ async def test_nginx_serves_whole_files_parts_and_heads(tmp_path: Path):
 async def test_nginx_serves_over_tls_to_whom_trusts_its_authority(tmp_path: Path):
     async with Nginx(tmp_path) as origin:
         put(origin)
-        async with httpx.AsyncClient(trust_env=False, verify=origin.tls_context()) as http:
+        async with httpx.AsyncClient(
+            timeout=DEADLINE_S, trust_env=False, verify=origin.tls_context()
+        ) as http:
             assert (await http.get(origin.tls_url("/fw.bin"))).content == FIRMWARE
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as http:
             with pytest.raises(httpx.ConnectError):
                 await http.get(origin.tls_url("/fw.bin"))
         await origin.settled()
@@ -73,7 +76,7 @@ async def test_nginx_serves_over_tls_to_whom_trusts_its_authority(tmp_path: Path
 
 
 async def test_nginx_takes_a_put_as_a_file_and_a_post_as_it_came(tmp_path: Path):
-    async with Nginx(tmp_path) as target, httpx.AsyncClient(trust_env=False) as http:
+    async with Nginx(tmp_path) as target, httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as http:
         assert (await http.put(target.url("/diag/CP-1.log"), content=FIRMWARE)).status_code == 201
         assert (target.files / "diag/CP-1.log").read_bytes() == FIRMWARE
         posted = await http.post(target.url("/post/in"), files={"field": ("CP-1.log", b"x" * 100_000)})
@@ -89,7 +92,7 @@ async def test_nginx_takes_a_put_as_a_file_and_a_post_as_it_came(tmp_path: Path)
 
 
 async def test_nginx_keeps_a_private_folder(tmp_path: Path):
-    async with Nginx(tmp_path) as origin, httpx.AsyncClient(trust_env=False) as http:
+    async with Nginx(tmp_path) as origin, httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as http:
         (origin.files / "private").mkdir()
         put(origin, "private/fw.bin")
         assert (await http.get(origin.url("/private/fw.bin"))).status_code == 401
@@ -100,7 +103,10 @@ async def test_nginx_keeps_a_private_folder(tmp_path: Path):
 
 async def test_nginx_does_what_a_test_adds(tmp_path: Path):
     settings = "location /no-range/ { max_ranges 0; } location /away/ { return 302 /fw.bin; }"
-    async with Nginx(tmp_path, settings=settings) as origin, httpx.AsyncClient(trust_env=False) as http:
+    async with (
+        Nginx(tmp_path, settings=settings) as origin,
+        httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as http,
+    ):
         (origin.files / "no-range").mkdir()
         put(origin, "no-range/fw.bin")
         whole = await http.get(origin.url("/no-range/fw.bin"), headers={"Range": "bytes=5-"})
@@ -109,7 +115,10 @@ async def test_nginx_does_what_a_test_adds(tmp_path: Path):
 
 
 async def test_a_download_that_is_cut_is_in_the_log_as_cut_and_can_be_resumed(tmp_path: Path):
-    async with Nginx(tmp_path, rate_bytes_per_s=1024 * 1024) as origin, httpx.AsyncClient() as http:
+    async with (
+        Nginx(tmp_path, rate_bytes_per_s=1024 * 1024) as origin,
+        httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as http,
+    ):
         put(origin, content=LARGE)
         async with http.stream("GET", origin.url("/fw.bin")) as answer:
             start = await anext(answer.aiter_raw())
@@ -128,7 +137,7 @@ async def test_a_download_that_is_cut_is_in_the_log_as_cut_and_can_be_resumed(tm
 def ftp_talk(server: Vsftpd) -> tuple[bytes, bytes, str | None, int | None]:
     """Whole file, the rest of it, its times, its size; then an upload and one that goes on."""
     whole, rest = io.BytesIO(), io.BytesIO()
-    with ftplib.FTP(timeout=20) as ftp:
+    with ftplib.FTP(timeout=DEADLINE_S) as ftp:
         ftp.connect("127.0.0.1", server.port)
         ftp.login(server.user, PASSWORD)
         ftp.retrbinary("RETR fw.bin", whole.write)
@@ -156,11 +165,11 @@ async def test_vsftpd_serves_resumes_and_takes(tmp_path: Path):
 
 async def test_vsftpd_keeps_to_its_passive_ports_and_wants_the_password(tmp_path: Path):
     def talk(server: Vsftpd) -> tuple[str, int]:
-        with ftplib.FTP(timeout=20) as ftp:
+        with ftplib.FTP(timeout=DEADLINE_S) as ftp:
             ftp.connect("127.0.0.1", server.port)
             with pytest.raises(ftplib.error_perm, match="530"):
                 ftp.login(server.user, "wrong")
-        with ftplib.FTP(timeout=20) as ftp:
+        with ftplib.FTP(timeout=DEADLINE_S) as ftp:
             ftp.connect("127.0.0.1", server.port)
             ftp.login(server.user, PASSWORD)
             return ftp.makepasv()
@@ -252,7 +261,7 @@ async def test_one_that_cannot_start_says_why(tmp_path: Path):
 
 
 async def test_a_frozen_one_moves_nothing_and_goes_on_where_it_was(tmp_path: Path):
-    async with Nginx(tmp_path) as origin, httpx.AsyncClient(trust_env=False) as http:
+    async with Nginx(tmp_path) as origin, httpx.AsyncClient(timeout=DEADLINE_S, trust_env=False) as http:
         put(origin, content=LARGE)
         async with http.stream("GET", origin.url("/fw.bin")) as answer:
             pieces = answer.aiter_raw()

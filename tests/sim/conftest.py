@@ -21,7 +21,7 @@ def _quick(**changes: Any) -> Habits:
         "backoff_min_s": 0.01,
         "backoff_max_s": 0.05,
         "retry_interval_s": 0.01,
-        "message_timeout_s": 5.0,
+        "message_timeout_s": 30.0,
         "heartbeat_s": 0.0,
         "boot_retry_s": 0.01,
     }

@@ -106,7 +106,7 @@ class FtpServer(aioftp.Server):
     """aioftp over a folder, anybody may read and write; `asked` has the commands about files."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__([aioftp.User(base_path=folder)], wait_future_timeout=5)
+        super().__init__([aioftp.User(base_path=folder)], wait_future_timeout=30)
         self.asked: list[str] = []
         self.knows_rest = True
         for name in ("rest", "retr", "stor"):

@@ -12,6 +12,7 @@ import pytest
 from edgegw.sim import broker
 from edgegw.sim.broker import Broker, BrokerFault
 from edgegw.sim.demo_mqtt import BuildingFault, BuildingSystem, topic_root
+from tests.e2e.children import ending
 
 STARTS_ONE_AND_WAITS = """
 import asyncio, sys
@@ -51,10 +52,11 @@ async def test_it_ends_with_who_started_it(tmp_path: Path, number: signal.Signal
         stderr=asyncio.subprocess.DEVNULL,
     )
     assert starter.stdout is not None
-    port = int(await asyncio.wait_for(starter.stdout.readline(), 20))
-    assert await is_there(port)
-    starter.send_signal(number)
-    await starter.communicate()
+    async with ending(starter):
+        port = int(await asyncio.wait_for(starter.stdout.readline(), 30))
+        assert await is_there(port)
+        starter.send_signal(number)
+        await starter.communicate()
     async with asyncio.timeout(30):
         while await is_there(port):  # noqa: ASYNC110
             await asyncio.sleep(0.01)

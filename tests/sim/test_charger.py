@@ -19,6 +19,7 @@ from edgegw.sim.ledger import read
 from edgegw.sim.ocpp_cloud import OcppCloud
 from edgegw.sim.peer import LinkLost
 from edgegw.sim.verdict import Verdict
+from edgegw.sim.watch import PATIENCE_S
 
 Quick = Callable[..., Habits]
 VERSIONS = ["1.6", "2.0.1", "2.1"]
@@ -257,7 +258,8 @@ async def test_a_start_that_is_refused_late_is_stopped(
     cloud.desk.tags["BAD"] = "Blocked"
     async with charger_on(cloud, tmp_path, version, quick(authorize_first=False)) as charger:
         await charger.wait_online()
-        session = await asyncio.wait_for(charger.charge(id_tag="BAD", samples=None), 5)
+        async with asyncio.timeout(PATIENCE_S):
+            session = await charger.charge(id_tag="BAD", samples=None)
         await charger.drained()
         assert session is not None
         assert session.refused

@@ -19,6 +19,7 @@ from edgegw.sim.desk import CallRefused, Desk
 from edgegw.sim.habits import Habits
 from edgegw.sim.ledger import read
 from edgegw.sim.lines import ProcessEnded, start_cloud
+from edgegw.sim.watch import PATIENCE_S
 
 Quick = Callable[..., Habits]
 
@@ -30,7 +31,7 @@ async def dial(cloud: SimCloud, tail: str = "CP1", *offers: str) -> ClientConnec
 
 async def ask(ws: ClientConnection, text: str) -> list[object]:
     await ws.send(text)
-    answer: list[object] = json.loads(await asyncio.wait_for(ws.recv(), 5))
+    answer: list[object] = json.loads(await asyncio.wait_for(ws.recv(), PATIENCE_S))
     return answer
 
 
@@ -64,7 +65,7 @@ async def test_without_a_common_subprotocol_it_opens_and_closes(cloud: SimCloud)
     async with await dial(cloud, "CP1", "ocpp9.9") as ws:
         assert ws.subprotocol is None
         with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(ws.recv(), 5)
+            await asyncio.wait_for(ws.recv(), PATIENCE_S)
 
 
 async def test_cut_and_restore_keep_the_port(cloud: SimCloud):
@@ -72,7 +73,7 @@ async def test_cut_and_restore_keep_the_port(cloud: SimCloud):
     port = cloud.port
     await cloud.cut()
     with pytest.raises(ConnectionClosed):
-        await asyncio.wait_for(ws.recv(), 5)
+        await asyncio.wait_for(ws.recv(), PATIENCE_S)
     with pytest.raises(ConnectionRefusedError):
         await dial(cloud)
     await cloud.restore()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -26,7 +27,7 @@ async def meter() -> AsyncIterator[SimMeter]:
 class Reader:
     """A client of the meter; closed at the end of the block."""
 
-    def __init__(self, port: int, timeout_s: float = 5.0) -> None:
+    def __init__(self, port: int, timeout_s: float = 30.0) -> None:
         self.client = AsyncModbusTcpClient(
             "127.0.0.1", port=port, timeout=timeout_s, retries=0, reconnect_delay=0
         )
@@ -98,7 +99,8 @@ async def test_what_it_does_not_have(meter: SimMeter):
 
 
 async def test_silent_and_cut(meter: SimMeter):
-    async with Reader(meter.port, timeout_s=0.1) as reader:
+    async with Reader(meter.port) as reader:
+        reader.client.ctx.comm_params.timeout_connect = 0.1  # of answers too
         meter.faults.silent = True
         with pytest.raises(ModbusException):
             await reader.raw(0, 2)
@@ -106,6 +108,8 @@ async def test_silent_and_cut(meter: SimMeter):
     await meter.cut()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):  # it will be back
+        other.bind(("127.0.0.1", port))
     meter.mend()
     await meter.start()
     assert meter.port == port

@@ -120,9 +120,10 @@ async def test_an_expired_profile_ends_by_itself(cloud: SimCloud, tmp_path: Path
     async with a_charger(cloud, tmp_path, version, quick(cars=(SINGLE,))) as charger:
         await charger.wait_online()
         await tell(cloud, charger, 6)
-        await tell(cloud, charger, 20, stackLevel=1, lasts=1.0)
+        await tell(cloud, charger, 20, stackLevel=1, lasts=600)
         await charger.begin(1, "TAG1")
         await draws(charger, 20)
+        await tell(cloud, charger, 20, stackLevel=1, lasts=0.3)  # in its place
         await draws(charger, 6)
         assert charger.power.amps(1) == (6, 0, 0)
         await tell(cloud, charger, 5.9, stackLevel=2)

@@ -24,7 +24,7 @@ async def test_a_busy_site_over_an_outage(cloud: SimCloud, tmp_path: Path, quick
         await site.wait_for(lambda: site.transactions >= 12)
         await site.chargers["CP01"].reboot()
         await cloud.restore()
-        await site.wait_for(lambda: site.online() == 6, 10)
+        await site.wait_for(lambda: site.online() == 6)
         await site.finish()
     verdict = audit([directory], tmp_path / "cloud.jsonl", complete=True)
     assert verdict.holds, table(verdict)
@@ -48,7 +48,7 @@ async def test_a_site_process_that_is_killed_goes_on_from_its_memory(cloud: SimC
         await first.kill()
     async with await start_chargers(*arguments, "--seed", "2") as second:
         await second.wait_event("stopped", count=3)
-        answer = await second.command("finish 20")
+        answer = await second.command("finish 60", timeout_s=90)
         assert answer["ok"], answer
         status = await second.command("status")
         assert (status["waiting"], status["charging"]) == (0, 0)

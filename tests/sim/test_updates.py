@@ -66,7 +66,7 @@ async def order(cloud: SimCloud, version: str, url: str, request_id: int = 7, **
 
 async def heard(cloud: SimCloud, last: str, count: int = 1) -> list[str]:
     """The statuses up to the `count`th `last`."""
-    await cloud.wait_for(lambda: cloud.heard.statuses("CP1").count(last) >= count, 10)
+    await cloud.wait_for(lambda: cloud.heard.statuses("CP1").count(last) >= count)
     return cloud.heard.statuses("CP1")
 
 
@@ -111,8 +111,7 @@ async def test_an_update_is_fetched_installed_and_booted(
         answer = await order(cloud, version, f"{origin.url}/{image}")
         assert answer == ({} if version == "1.6" else {"status": "Accepted"})
         assert await heard(cloud, "Installed") == whole
-        assert charger.memory.update is None
-        await charger.wait_for(lambda: not charger.memory.notices)
+        await charger.wait_for(lambda: charger.memory.update is None and not charger.memory.notices)
     request_id = None if version == "1.6" else 7
     assert {s.request_id for s in cloud.heard.of("CP1")} == {request_id}
     assert boot_versions(cloud) == ["1.0", "2.5.1"]
@@ -353,7 +352,7 @@ async def test_the_last_attempt_is_the_last(
     async with online(cloud, version, quick(file_protocols=("HTTP",))) as charger:
         await order(cloud, version, f"{origin.url}/{image}", retries=1, retry_interval_s=0)
         assert await heard(cloud, "DownloadFailed") == ["Downloading", "DownloadFailed"]
-        assert charger.memory.update is None
+        await charger.wait_for(lambda: charger.memory.update is None)
         assert charger.memory.firmware_version == "1.0"
         assert len(origin.asked) == 2
         await order(cloud, version, f"{origin.url}/{image}", 8)
@@ -393,7 +392,7 @@ async def test_an_installation_that_fails(cloud: SimCloud, origin: Origin, quick
         await order(cloud, "2.0.1", f"{origin.url}/{image}")
         assert await heard(cloud, "InstallationFailed") == [*WHOLE_2X[:3], "InstallationFailed"]
         assert charger.memory.firmware_version == "1.0"
-        assert charger.free(1)
+        await charger.wait_for(lambda: charger.free(1))
     assert boot_versions(cloud) == ["1.0"]
 
 

@@ -43,7 +43,7 @@ async def online(
 
 async def heard(cloud: SimCloud, last: str, count: int = 1) -> list[str]:
     """The statuses of logs up to the `count`th `last`."""
-    await cloud.wait_for(lambda: cloud.heard.statuses("CP1", LOGS).count(last) >= count, 10)
+    await cloud.wait_for(lambda: cloud.heard.statuses("CP1", LOGS).count(last) >= count)
     return cloud.heard.statuses("CP1", LOGS)
 
 

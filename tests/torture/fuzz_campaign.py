@@ -23,6 +23,7 @@ from tests.torture.fuzz import (
 from tests.torture.gateway_rig import percentile
 
 WARM_UP_FRAMES = 200
+IMPATIENT = {"cloud": {"answer_timeout": "1 s"}}  # the cloud here leaves what it cannot read unanswered
 
 
 @dataclass
@@ -43,7 +44,7 @@ async def campaign(folder: Path, *, frames: int, seed: int) -> Outcome:
     try:
         async with contextlib.AsyncExitStack() as stack:
             cloud = await stack.enter_async_context(EchoCloud())
-            gateway = GatewayProcess(children, folder, cloud=cloud.url)
+            gateway = GatewayProcess(children, folder, cloud=cloud.url, settings=IMPATIENT)
             await gateway.start()
             stack.push_async_callback(gateway.close)
             good = await stack.enter_async_context(await start_chargers(*_good(gateway, folder, seed)))

@@ -24,11 +24,14 @@ from tests.e2e.faults import until, waiting
 from tests.e2e.gateway import GatewayProcess, Settings
 from tests.links.chaos import ChaosProxy
 
-DRAIN_WITHIN_S = 60.0
-FINISH_WITHIN_S = 60.0
+ONLINE_WITHIN_S = 90.0  # twenty chargers and more, after a start or a cut
+DRAIN_WITHIN_S = 180.0
+FINISH_WITHIN_S = 180.0
 
 # A tag that every simulated driver may hold is known to the box, so that an outage refuses nobody.
 DRIVERS = {"authorization": {"site_cache": True, "unknown_tags": "accept"}}
+# Soon enough that a bad line to the cloud is felt.
+IMPATIENT = {"answer_timeout": "1 s", "connect_timeout": "2 s"}
 
 
 class Site:
@@ -83,7 +86,9 @@ class Site:
     async def status(self) -> dict[str, Any]:
         return await self.chargers.command("status")
 
-    async def until(self, good: Callable[[dict[str, Any]], bool], timeout_s: float = 30.0) -> dict[str, Any]:
+    async def until(
+        self, good: Callable[[dict[str, Any]], bool], timeout_s: float = ONLINE_WITHIN_S
+    ) -> dict[str, Any]:
         """Until the chargers' own status satisfies `good`."""
 
         async def look() -> dict[str, Any] | None:
@@ -92,7 +97,7 @@ class Site:
 
         return await until(look, timeout_s)
 
-    async def all_online(self, timeout_s: float = 30.0) -> None:
+    async def all_online(self, timeout_s: float = ONLINE_WITHIN_S) -> None:
         await self.until(lambda status: status["online"] == len(self.names), timeout_s)
 
     async def drained(self, timeout_s: float = DRAIN_WITHIN_S) -> None:
@@ -147,7 +152,9 @@ async def site(
             if chaos:
                 cloud_line = await stack.enter_async_context(ChaosProxy(_port(url)))
                 url = url.replace(str(_port(url)), str(cloud_line.port))
-            gateway = GatewayProcess(children, folder, cloud=url, settings={**DRIVERS, **(settings or {})})
+            given = dict(settings or {})
+            given["cloud"] = {**IMPATIENT, **given.get("cloud", {})}  # type: ignore[dict-item]
+            gateway = GatewayProcess(children, folder, cloud=url, settings={**DRIVERS, **given})
             await gateway.start()
             stack.push_async_callback(gateway.close)
             it = Site(folder, gateway, cloud, seed)

@@ -17,9 +17,11 @@ from tests.torture.gateway_rig import Site, percentile
 @dataclass(frozen=True)
 class Herd:
     replayed: int
+    replayed_by_s: float  # the last of them, after the cloud was back
     replay_s: float
     replay_most_per_s: int  # in any window of one second
     dialled: int
+    dialled_by_s: float
     dials_most_per_s: int
     live: int
     live_p95_s: float
@@ -41,9 +43,11 @@ def measure(it: Site, restored_at: float) -> Herd:
     waits = [wait for entries in chargers for wait in _waits(entries, first, last)]
     return Herd(
         replayed=len(replayed),
+        replayed_by_s=last - restored_at,
         replay_s=last - first,
         replay_most_per_s=most_per_second(replayed),
         dialled=len(dials),
+        dialled_by_s=max(dials, default=restored_at) - restored_at,
         dials_most_per_s=most_per_second(dials),
         live=len(waits),
         live_p95_s=percentile(waits, 95),

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 from tests.e2e.faults import until, waiting
-from tests.torture.gateway_rig import Site, explain, site
+from tests.torture.gateway_rig import FINISH_WITHIN_S, Site, explain, site
 from tests.torture.herd import Herd, measure
 
-REPLAY_RATE = 20
-CONNECT_RATE = 5
+REPLAY_RATE = 15
+CONNECT_RATE = 10
 
 
 async def herd_campaign(folder: Path, *, chargers: int, backlog: int, seed: int) -> tuple[Site, Herd]:
@@ -22,13 +22,13 @@ async def herd_campaign(folder: Path, *, chargers: int, backlog: int, seed: int)
         async def enough() -> bool:
             return await waiting(it.gateway) >= backlog
 
-        await until(enough, 120)
+        await until(enough, 180)
         await it.chargers.command("cars off")
         restored_at = time.time()
         await it.restore()
-        finished = await it.chargers.command("finish 60", timeout_s=70)
+        finished = await it.chargers.command(f"finish {FINISH_WITHIN_S}", timeout_s=FINISH_WITHIN_S + 10)
         assert finished["ok"], finished
-        await it.drained(timeout_s=60 + backlog / REPLAY_RATE * 2)
+        await it.drained()
         verdict = await it.verdict()
         assert verdict.holds, explain(it, verdict)
         return it, measure(it, restored_at)

@@ -6,10 +6,12 @@ import asyncio
 from pathlib import Path
 
 from edgegw.sim.verdict import Verdict
-from tests.torture.gateway_rig import Site, beside, explain, site
+from tests.e2e.faults import until, waiting
+from tests.torture.gateway_rig import ONLINE_WITHIN_S, Site, beside, explain, site
 
 ALIVE_S = (0.05, 1.0)  # between "ready" and the next kill
 DEAD_S = 0.3
+TRANSACTIONS = 50  # fewer would prove little
 
 
 async def kill_at_random(it: Site, kills: int) -> None:
@@ -31,9 +33,23 @@ async def flap(it: Site) -> None:
         await it.reboot(it.rng.choice(it.names))
 
 
+async def one_more_outage(it: Site) -> None:
+    """However the kills and the flapping fell: something is answered here that the cloud has not heard."""
+    await it.restore()
+    await it.all_online()
+    await it.cut()
+
+    async def kept() -> bool:
+        return await waiting(it.gateway) > 0
+
+    await until(kept, ONLINE_WITHIN_S)
+    await it.until(lambda status: status["transactions"] > TRANSACTIONS)
+
+
 async def kill_campaign(folder: Path, *, kills: int, seed: int, chargers: int = 20) -> tuple[Site, Verdict]:
     async with site(folder, chargers=chargers, seed=seed) as it:
         await beside(lambda: flap(it), kill_at_random(it, kills))
+        await one_more_outage(it)
         await it.calm()
         verdict = await it.verdict()
         if not verdict.holds:

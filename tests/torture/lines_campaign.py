@@ -9,9 +9,10 @@ from pathlib import Path
 
 from edgegw.sim.verdict import Verdict
 from tests.links.chaos import DOWN, UP, ChaosProxy
-from tests.torture.gateway_rig import Site, explain, site
+from tests.torture.gateway_rig import Site, explain, site, soothe
 
 CHARGERS = 8
+TRANSACTIONS = 8  # fewer would prove little
 SETTINGS = {"chargers": {"ping_interval": "1 s"}, "cloud": {"ping_interval": "1 s"}}
 
 
@@ -71,6 +72,9 @@ async def lines_campaign(folder: Path, *, seed: int, trouble_s: float) -> tuple[
             rng.choice(TROUBLES)(line, rng)
             it.cuts += 1
             await asyncio.sleep(rng.uniform(0.02, 0.4))
+        soothe(it.charger_line)
+        soothe(it.cloud_line)
+        await it.until(lambda status: status["transactions"] > TRANSACTIONS)
         await it.calm()
         verdict = await it.verdict()
         if not verdict.holds:

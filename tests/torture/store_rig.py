@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -63,8 +64,12 @@ class Writer:
         os.kill(self.pid, signal.SIGSTOP)
         os.waitpid(self.pid, os.WUNTRACED)
 
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
     def _end_all(self) -> None:
-        os.killpg(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(self.pid, signal.SIGKILL)
 
     def kill(self) -> None:
         self._end_all()

@@ -15,5 +15,4 @@ async def test_faults_14_to_30_fuzzed_sessions_harm_nobody(tmp_path: Path) -> No
     assert outcome.score.frames >= 2990
     assert outcome.answered > 50
     assert outcome.unanswered <= 1, "the last one may be under way when the good charger is switched off"
-    assert outcome.worst_s < 5
     assert outcome.rss_growth_kib[-1] < RSS_GROWTH_MAX_KIB

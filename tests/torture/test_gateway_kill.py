@@ -5,9 +5,13 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from edgegw.sim.audit import table
 from tests.torture.gateway_rig import Site, site
 from tests.torture.kills import kill_campaign, outage_campaign
+
+pytestmark = pytest.mark.timeout(600)  # its waits end sooner, and say what did not come
 
 
 async def test_fault_57_ten_kills_lose_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from edgegw.sim.audit import table
 from tests.torture.lines_campaign import lines_campaign
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_fault_67_bad_lines_lose_nothing(tmp_path: Path, seed: int) -> None:
     _, verdict = await lines_campaign(tmp_path, seed=seed, trouble_s=4.0)
