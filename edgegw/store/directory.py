@@ -122,7 +122,11 @@ class StoreDirectory:
         return StoreFault(f"store directory {self.path}: {error.strerror or error}; {hint}")
 
     def free_bytes(self) -> int:
-        return shutil.disk_usage(self.path).free
+        """0 also where nobody can tell: the directory, or the disk under it, is gone."""
+        try:
+            return shutil.disk_usage(self.path).free
+        except OSError:
+            return 0
 
     # --- the lock ---------------------------------------------------------------------------------
 

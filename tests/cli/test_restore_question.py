@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from tests.cli.conftest import Shell
 from tests.cli.test_backup import SITE, charges, store_files
 from tests.control.house import DEADLINE_S, House
 from tests.e2e.children import ending
+
+KEY_AGAIN_S = 3.0
+END_OF_INPUT = "\x04"
 
 
 class Terminal:
@@ -69,6 +73,14 @@ class Terminal:
     def types(self, keys: str) -> None:
         os.write(self.here, keys.encode())
 
+    async def presses(self, key: str) -> None:
+        """Until it is over: between the question and the answer a terminal changes, and a key may be lost."""
+        while self._process.returncode is None:
+            with suppress(OSError):  # over meanwhile
+                self.types(key)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), KEY_AGAIN_S)
+
     async def ends(self) -> tuple[int, str]:
         async with asyncio.timeout(2 * DEADLINE_S):
             code = await self._process.wait()
@@ -105,7 +117,8 @@ async def answered(keys: str, *words: str | Path, **environment: str) -> tuple[i
     try:
         async with ending(await terminal.start("restore", *words, **environment)):
             await terminal.asks("restore it? [y/N]")
-            terminal.types(keys)
+            async with asyncio.timeout(2 * DEADLINE_S):
+                await terminal.presses(keys) if keys == END_OF_INPUT else terminal.types(keys)
             return await terminal.ends()
     finally:
         terminal.close()
@@ -113,7 +126,7 @@ async def answered(keys: str, *words: str | Path, **environment: str) -> tuple[i
 
 async def test_only_who_says_yes_changes_anything(backup: Path, tmp_path: Path):
     before, files = database(tmp_path), store_files(tmp_path)
-    for keys, code in (("what?\nn\n", 1), ("\x04", 130), ("\x03", 130)):  # no, end of file, Ctrl-C
+    for keys, code in (("what?\nn\n", 1), (END_OF_INPUT, 130), ("\x03", 130)):  # the last is Ctrl-C
         ended, shown = await answered(keys, backup, "--config", tmp_path / "site.toml")
         assert (ended, "nothing was changed" in shown) == (code, True), shown
         assert "What happened after" in shown

@@ -69,12 +69,12 @@ def names(http: httpx.Client, path: str, of: str, key: str) -> list[str]:
 
 @pytest.fixture
 def store_disk(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path / "disk", 12, lazy=True) as place:
+    with small_disk(tmp_path / "disk", 12, lazy=True) as place:  # the gateway is stopped before it goes
         yield place
 
 
 async def test_on_a_full_disk_orders_say_so_and_a_limit_holds_all_the_same(
-    gateways: Gateways, store_disk: Path, tmp_path: Path
+    store_disk: Path, gateways: Gateways, tmp_path: Path
 ) -> None:
     """Kept first: nothing has changed. In force first: it holds, and is stored when there is space again."""
     tables = {

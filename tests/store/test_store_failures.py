@@ -137,6 +137,21 @@ async def test_fault_59_a_store_that_fails_again_at_once_is_broken(tmp_path, mon
         assert it.alarms.kinds == ["unknown_outcome", "broken"]
 
 
+async def test_a_disk_that_goes_away_ends_nobody_who_works_on_it(tmp_path):
+    """A stick that is pulled: the caretaker looks for it again, and the files that are open go on."""
+    home, away = tmp_path / "store", tmp_path / "away"
+    async with opened(home, reserve_bytes=65_536) as it:
+        await it.journal.commit([Append(row())])
+        (home / "edgegw.reserve").unlink()
+        home.rename(away)
+        await it.journal._caretaker.tend(1.0)
+        assert (await it.journal.counts()).free_bytes == 0
+        away.rename(home)
+        await it.journal._caretaker.tend(1.0)
+        assert (await it.journal.counts()).reserve
+        await it.journal.commit([Append(row(seq=2))])
+
+
 async def test_nobody_is_told_before_the_commit_is_done(tmp_path, monkeypatch):
     real, told = Database.commit, []
 
