@@ -88,7 +88,7 @@ async def test_an_ftp_answer_that_drips_in_ends(tmp_path: Path):
     settings = {"connect_timeout_s": 0.2, "stall_timeout_s": 0.2, "attempts": 2}
     async with speaker(b"220-", b"x\r\n", drips=True) as (port, _):
         failed = await refusal(tmp_path, f"ftp://127.0.0.1:{port}/fw.bin", **settings)
-        assert (failed.kind, "no answer in time" in failed.text) == ("unreachable", True)
+        assert failed.kind == "unreachable"  # too late or too long: whichever it comes to first
 
 
 async def test_sftp_that_is_asked_for_and_never_begins_ends(tmp_path: Path):
