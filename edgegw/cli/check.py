@@ -13,6 +13,7 @@ import click
 from edgegw import config, units
 from edgegw.catalogue.alarms import load_alarms
 from edgegw.catalogue.load import load_catalogue
+from edgegw.cli.site_option import site_option
 from edgegw.cli.tables import number
 from edgegw.config_text import Complaint, SiteFileFault
 from edgegw.control import doors
@@ -22,14 +23,7 @@ from edgegw.quirks.load import load_quirks
 
 
 @click.command()
-@click.option(
-    "--config",
-    "file",
-    required=True,
-    envvar="EDGEGW_CONFIG",
-    type=click.Path(path_type=Path),
-    help="The site file (TOML); default $EDGEGW_CONFIG.",
-)
+@site_option("file")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
 def check(file: Path, as_json: bool) -> None:
     """Read a site file and say what is wrong with it.

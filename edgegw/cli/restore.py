@@ -15,6 +15,7 @@ import msgspec
 from edgegw import config as site_file
 from edgegw.cli.asking import REFUSED, USAGE
 from edgegw.cli.progress import Stages
+from edgegw.cli.site_option import site_option
 from edgegw.cli.tables import minute, number
 from edgegw.config import SiteConfig
 from edgegw.config_text import SiteFileFault
@@ -38,14 +39,7 @@ What this means for charging and billing:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True))
-@click.option(
-    "--config",
-    "path",
-    required=True,
-    envvar="EDGEGW_CONFIG",
-    type=click.Path(path_type=Path),
-    help="The site file (TOML); default $EDGEGW_CONFIG.",
-)
+@site_option("path")
 @click.option("--dry-run", is_flag=True, help="Only look at FILE and say what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(

@@ -8,19 +8,13 @@ from pathlib import Path
 import click
 
 from edgegw import config as site_file
+from edgegw.cli.site_option import site_option
 from edgegw.config_text import SiteFileFault
 from edgegw.errors import EdgegwError
 
 
 @click.command()
-@click.option(
-    "--config",
-    "path",
-    required=True,
-    envvar="EDGEGW_CONFIG",
-    type=click.Path(path_type=Path),
-    help="The site file (TOML); default $EDGEGW_CONFIG.",
-)
+@site_option("path")
 def run(path: Path) -> None:
     """Run the gateway until SIGTERM or Ctrl-C.
 

@@ -40,9 +40,7 @@ LOOK_EVERY_S: Final = 0.25  # whether somebody does
 WRITE_EVERY_S: Final = 1.0
 WAITING_BYTES_MAX: Final = 4 * 1024 * 1024  # not written yet: a disk that stands still costs frames
 TAKEN_MAX: Final = 64  # entries, of about 16 messages and their answers
-LONG_BYTES: Final = (
-    64 * 1024
-)  # a frame of more does not wait for others: TAKEN_MAX of them are a lot of memory
+LONG_BYTES: Final = 64 * 1024  # a longer frame does not wait: TAKEN_MAX of them are much memory
 STATE_EVERY_S: Final = 600.0  # of a charger that speaks: a replay can begin there
 
 

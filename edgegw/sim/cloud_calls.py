@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from abc import ABC, abstractmethod
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
@@ -18,7 +19,7 @@ from edgegw.sim.watch import PATIENCE_S, settle
 CALL, CALLRESULT, CALLERROR, CALLRESULTERROR, SEND = 2, 3, 4, 5, 6
 
 
-class Calls:
+class Calls(ABC):
     """Base of `SimCloud`."""
 
     connections: dict[str, CloudConnection]
@@ -90,8 +91,8 @@ class Calls:
             raise NotConnected(identity)
         return connection
 
+    @abstractmethod
     def _note(
         self, identity: str, kind: str, connection: CloudConnection | None = None, **facts: Any
     ) -> None:
         """Into the ledger."""
-        raise NotImplementedError

@@ -18,6 +18,19 @@ from tests.e2e.children import DEADLINE_S, ending
 OTHER_SCREEN, OWN_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 
 
+async def console(there: int, folder: Path) -> asyncio.subprocess.Process:
+    """With that end of a terminal, which is closed here."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edgegw", "console", "--socket", str(folder / "none")),
+        stdin=there,
+        stdout=there,
+        stderr=there,
+        env={**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(folder)},
+    )
+    os.close(there)
+    return process
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_who_ends_it_gets_the_terminal_back(tmp_path: Path, number: signal.Signals) -> None:
     here, there = os.openpty()
@@ -37,17 +50,10 @@ async def test_who_ends_it_gets_the_terminal_back(tmp_path: Path, number: signal
             loop.remove_reader(here)
             over.set()
 
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edgegw", "console", "--socket", str(tmp_path / "none")),
-        stdin=there,
-        stdout=there,
-        stderr=there,
-        env={**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path)},
-    )
-    os.close(there)
+    process = await console(there, tmp_path)
     loop.add_reader(here, reads)
     async with ending(process):
-        await asyncio.wait_for(shown.wait(), 3 * 4)
+        await asyncio.wait_for(shown.wait(), 3 * DEADLINE_S)
         assert OTHER_SCREEN in written
         process.send_signal(number)
         assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0, bytes(written[-500:])
@@ -59,14 +65,7 @@ async def test_who_ends_it_gets_the_terminal_back(tmp_path: Path, number: signal
 
 async def test_it_does_not_outlive_its_terminal(tmp_path: Path) -> None:
     here, there = os.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edgegw", "console", "--socket", str(tmp_path / "none")),
-        stdin=there,
-        stdout=there,
-        stderr=there,
-        env={**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path)},
-    )
-    os.close(there)
+    process = await console(there, tmp_path)
     async with ending(process):
         written = b""
         while b"Help" not in written:
